@@ -1,0 +1,1 @@
+"""The reconciler: manifests in, a plan, and a world that matches them."""

@@ -1,0 +1,37 @@
+"""The errors that a person is meant to read."""
+
+
+class TyOpenworkflowError(Exception):
+    """Something went wrong that has a name; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class RejectedError(TyOpenworkflowError):
+    """The request will not work until something about it changes."""
+
+
+class UnavailableError(TyOpenworkflowError):
+    """The same request may work later."""
+
+
+class InvalidError(TyOpenworkflowError):
+    """Manifests or settings are invalid."""
+
+    exit_code = 3
+
+
+class BusyError(TyOpenworkflowError):
+    """Another process holds the lock that is needed."""
+
+    exit_code = 4
+
+
+class UsageError(TyOpenworkflowError):
+    """The command was called in a way that it does not know."""
+
+    exit_code = 64
+
+
+class DamagedError(TyOpenworkflowError):
+    """A journal holds something that no crash can leave behind."""

@@ -1,0 +1,177 @@
+"""The words of the product as types: what people declare, and what is remembered of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from reconciler.digest import Json
+
+
+class Status(StrEnum):
+    """What a run is doing, in one word."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SLEEPING = "sleeping"
+    WAITING = "waiting"
+    CANCELING = "canceling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    SKIPPED = "skipped"
+
+
+TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.SKIPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where in a folder an object is declared; `file` is relative to the folder, lines count from 1."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a manifest; `about` is `kind/name` where that much could be read, else empty."""
+
+    file: str
+    line: int
+    column: int
+    pointer: str
+    message: str
+    hint: str = ""
+    about: str = ""
+    code: str = "invalid"
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A project in one environment: what names are unique in, and what is pruned together."""
+
+    project: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and how soon something that failed is tried again; `max_attempts` 0 means without limit."""
+
+    max_attempts: int
+    initial_interval: timedelta
+    factor: float
+    max_interval: timedelta
+    jitter: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class EnvVar:
+    """One variable of a workflow's environment: a value, or the name of a secret in the settings."""
+
+    name: str
+    value: str | None = None
+    secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The code of a workflow as it is in the folder: `files` maps relative paths to SHA-256, `root` is where they are.
+
+    Inline code has its text in `text` and an empty `root`.
+    """
+
+    files: Mapping[str, str]
+    entry: str
+    root: str = ""
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A declared workflow. `revision` is the digest of everything that runs are pinned to."""
+
+    name: str
+    revision: str
+    runtime: str
+    adapter: str
+    code: Code
+    retry: Retry
+    step_retry: Retry
+    step_timeout: timedelta | None
+    timeout: timedelta | None
+    grace: timedelta
+    cleanup: timedelta
+    title: str = ""
+    description: str = ""
+    version: str = ""
+    block: Mapping[str, Json] = field(default_factory=dict)
+    input_schema: Json = None
+    env: tuple[EnvVar, ...] = ()
+    signals: Mapping[str, Json] = field(default_factory=dict)
+    concurrency: int = 0
+    keep: Mapping[str, Json] = field(default_factory=dict)
+    prune: str = "enabled"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    source: Source = Source("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A declared run. `spec_hash` stands for workflow and input as written, before variables."""
+
+    name: str
+    workflow: str
+    spec_hash: str
+    input: Json = None
+    task: Json = None
+    cancel: bool = False
+    suspend: bool = False
+    rerun: str = ""
+    start_after: datetime | None = None
+    start_deadline: timedelta | None = None
+    depends_on: tuple[str, ...] = ()
+    priority: int = 0
+    signals: Mapping[str, Json] = field(default_factory=dict)
+    on_change: str = "reject"
+    on_delete: str = "cancel"
+    prune: str = "enabled"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    source: Source = Source("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A declared schedule, its fields as written."""
+
+    name: str
+    spec: Mapping[str, Json]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    source: Source = Source("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What one folder declares for one place.
+
+    `invalid` names objects (`run/x`) that are there but cannot be used: they are neither started nor pruned. `complete` is false when
+    something in the folder could not be read, so that what is absent may only seem to be. `unstable` names files that a writer still
+    holds. `foreign` counts documents that are not ours.
+    """
+
+    folder: str
+    place: Place
+    lineage: str = ""
+    branch: str = ""
+    prune_max: int | None = None
+    workflows: Mapping[str, Workflow] = field(default_factory=dict)
+    runs: Mapping[str, Run] = field(default_factory=dict)
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    invalid: frozenset[str] = frozenset()
+    unstable: tuple[str, ...] = ()
+    foreign: int = 0
+    files: int = 0
+    complete: bool = True
