@@ -13,9 +13,14 @@ RECONCILER = "reconciler"
 Record = Mapping[str, Any]
 
 
+def encode_json(value: object) -> str:
+    """Write a JSON value without spaces."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
 def encode_line(record: Record) -> bytes:
     """Write one record as a line: CRC-32 of the JSON as 8 hex digits, a space, the JSON, a newline."""
-    body = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+    body = encode_json(record).encode()
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
@@ -132,7 +137,7 @@ class History:
     canceling: str | None = None
     finished: Record | None = None
     warnings: list[Record] = field(default_factory=list)
-    _fruitful: bool = False
+    fruitful: bool = False
 
     @property
     def status(self) -> str:
@@ -178,7 +183,7 @@ def _ignore(history: History, record: Record) -> None:
 def _claim(history: History, record: Record) -> None:
     if history.claim and history.let_go is None:
         history.deaths += 1
-        history.barren_deaths = 1 if history._fruitful else history.barren_deaths + 1
+        history.barren_deaths = 1 if history.fruitful else history.barren_deaths + 1
         for call in history.calls.values():
             if call.status == "running" and call.kind == "step":
                 call.in_doubt = True
@@ -188,7 +193,7 @@ def _claim(history: History, record: Record) -> None:
     history.claims += 1
     history.let_go = history.until = None
     history.waits = ()
-    history._fruitful = False
+    history.fruitful = False
     if record["worker"] != RECONCILER:
         history.started_at = history.started_at or record["at"]
 
@@ -208,11 +213,11 @@ def _started(history: History, record: Record) -> None:
 def _retrying(history: History, record: Record) -> None:
     call = history.calls[record["key"]]
     call.status, call.error, call.until = "retrying", record["error"], record["retry_at"]
-    history._fruitful = True
+    history.fruitful = True
 
 
 def _settled(history: History, record: Record) -> None:
-    history._fruitful = True
+    history.fruitful = True
     if record.get("memo"):
         return
     call = history.calls[record["key"]]
@@ -227,7 +232,7 @@ def _abandoned(history: History, record: Record) -> None:
 
 def _body_failed(history: History, record: Record) -> None:
     history.attempt = record["attempt"] + 1
-    history._fruitful = True
+    history.fruitful = True
     history.until = record.get("retry_at")
     history.calls = {key: call for key, call in history.calls.items() if call.status == "completed" and call.kind != "sleep"}
 

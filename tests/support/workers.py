@@ -19,7 +19,10 @@ NODE = shutil.which("node")
 NODE_FLAGS = ["--experimental-detect-module", "--disable-warning=ExperimentalWarning", "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON"]
 SETTINGS: dict[str, Any] = {
     "retry": {"max_attempts": 1, "initial_interval_ms": 1000, "factor": 2, "max_interval_ms": 100_000, "jitter": True},
-    "step": {"retry": {"max_attempts": 10, "initial_interval_ms": 1000, "factor": 2, "max_interval_ms": 100_000, "jitter": True}, "timeout_ms": 600_000},
+    "step": {
+        "retry": {"max_attempts": 10, "initial_interval_ms": 1000, "factor": 2, "max_interval_ms": 100_000, "jitter": True},
+        "timeout_ms": 600_000,
+    },
     "cancel": {"grace_ms": 10_000, "cleanup_ms": 60_000},
     "limits": {"value": 1 << 20, "calls": 25_000, "journal": 64 << 20},
 }
@@ -66,7 +69,9 @@ class Bench:
         }  # fmt: skip
         Path(self.prefix(uid) + "journal.jsonl").write_bytes(encode_line(order))
 
-    def spawn(self, *, capacity: int = 1, linger_ms: int = 200, park_after_ms: int = 120_000, env: Mapping[str, str] | None = None, uid: str = "") -> "Worker":
+    def spawn(
+        self, *, capacity: int = 1, linger_ms: int = 200, park_after_ms: int = 120_000, env: Mapping[str, str] | None = None, uid: str = ""
+    ) -> "Worker":
         """Start a worker without orders; with `uid` its output goes to that run's output.log."""
         self._workers += 1
         return Worker(self, f"w{self._workers}", capacity, linger_ms, park_after_ms, env or {}, uid)

@@ -1,0 +1,392 @@
+"""The `exec` adapter: runs are carried out by processes on this machine, which outlive whoever started them.
+
+Everything it knows is in its folder: `runs/`, `workers/`, `revisions/`, `deps/`, `changed/`. A second process with the same folder sees
+the same, so nothing is handed over when a reconciler dies.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters.interpreters import Interpreter, Interpreters
+from adapters.processes import Worker, is_locked, kill_tree, read_worker, reap, spawn
+from adapters.runfiles import RunFiles, finished, instant, seen, sync_folder
+from adapters.snapshots import Snapshots
+from reconciler.assets import asset
+from reconciler.compute import (
+    Finished,
+    Found,
+    Gone,
+    LetGo,
+    Live,
+    Missing,
+    Observation,
+    Order,
+    Ordered,
+    Outcome,
+    Progress,
+    Quarantined,
+    Refused,
+    Revision,
+    Unclaimed,
+    Watched,
+)
+from reconciler.digest import Json, digest_of
+from reconciler.errors import DamagedError, RejectedError, UnavailableError
+from reconciler.journal import PROTOCOL, History, fold
+from reconciler.model import Status
+
+# What a worker inherits; everything else comes from `spec.env`.
+_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
+_NODE_FLAGS = ("--experimental-detect-module", "--disable-warning=ExperimentalWarning", "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON")
+_FOLDERS = ("runs", "workers", "changed", "revisions", "deps")
+_LOG_KEPT_SECONDS = 86_400
+_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ExecSettings:
+    """What the settings say of this adapter; durations in milliseconds."""
+
+    work_dir: str
+    node: str = ""
+    python: str = ""
+    runs_per_worker: int = 1
+    linger_ms: int = 5000
+    park_after_ms: int = 120_000
+
+
+class ExecAdapter:
+    """Runs as processes on this machine."""
+
+    name = "exec"
+
+    def __init__(self, settings: ExecSettings) -> None:
+        """Nothing is touched before it is needed."""
+        self._settings = settings
+        self._dir = Path(settings.work_dir)
+        self._interpreters = Interpreters({"node": settings.node, "python": settings.python}, self._dir / "interpreters.json")
+        self._snapshots = Snapshots(self._dir)
+        self._workers: dict[str, Worker] | None = None
+        self._read: dict[str, tuple[int, History | None]] = {}
+
+    # Revisions
+
+    def missing(self, revision: Revision) -> str | None:
+        """Return what keeps this machine from running a revision."""
+        try:
+            self._interpreters.get(revision.runtime)
+        except RejectedError as error:
+            return str(error)
+        return None
+
+    def deployed(self, digests: Sequence[str]) -> frozenset[str]:
+        """Return which revisions are there, whole."""
+        return self._snapshots.present(digests)
+
+    def deploy(self, revision: Revision, code: Mapping[str, bytes], progress: Progress) -> Json:
+        """Write the snapshot and install dependencies; a rename makes it visible, so it is there whole or not at all."""
+        self._make_folders()
+        return self._snapshots.write(revision, code, self._interpreters.get(revision.runtime), progress)
+
+    def retire(self, digest: str) -> None:
+        """Remove a revision that no run needs."""
+        self._snapshots.remove(digest)
+
+    # Runs
+
+    def observe(self, claims: Mapping[str, int]) -> dict[str, Observation]:
+        """Read the journals that have grown, and ask the locks of their workers."""
+        reap()
+        return {uid: self._observe(uid, claim) for uid, claim in claims.items()}
+
+    def _observe(self, uid: str, claim: int) -> Observation:
+        try:
+            return self._judge(uid, claim)
+        except DamagedError as error:
+            return Quarantined(f"the journal of this run is damaged: {self._files(uid).journal}: {error}")
+
+    def _judge(self, uid: str, claim: int) -> Observation:
+        while True:
+            size, history = self._history(uid)
+            if history is None:
+                return Missing()
+            if history.finished is not None:
+                return finished(history, size)
+            facts = seen(history, size)
+            if history.let_go is not None and history.claim >= claim:
+                return LetGo(facts, history.let_go, Status(history.status), instant(history.due()))
+            if history.claim >= claim and is_locked(self._lock(history.worker)):
+                return Live(facts, Status(history.status), instant(history.due()))
+            ordered = history.claim < claim and self._is_ordered(uid, claim)
+            if self._files(uid).size() != size:
+                continue  # written between the read and the look at the lock
+            return Unclaimed(facts, ordered) if history.claim < claim else Gone(facts)
+
+    def start(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
+        """Write first records, then hand each worker its share: idempotent, since a claim is taken once only."""
+        self._make_folders()
+        outcomes: list[Outcome] = []
+        ready = []
+        created = False
+        for order in orders:
+            try:
+                written = self._files(order.uid).create(order.first)
+                history = None if written else self._history(order.uid)[1]
+            except (RejectedError, DamagedError) as error:
+                outcomes.append(Refused(order.uid, "conflict", str(error), again=False))
+                continue
+            except OSError as error:
+                outcomes.append(_no_room(order, error))
+                continue
+            created |= written
+            if history is not None and (history.finished is not None or history.claim >= order.claim):
+                outcomes.append(Ordered(order.uid, adopted=True))
+                continue
+            if not written:
+                self._files(order.uid).cut_torn_tail()
+            ready.append(order)
+        if created:
+            sync_folder(str(self._dir / "runs"))
+        return outcomes + self._hand_over(ready, progress)
+
+    def _hand_over(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        shares: dict[str, list[dict[str, Any]]] = {}
+        for order in orders:
+            try:
+                worker = self._place(order)
+            except RejectedError as error:
+                outcomes.append(Refused(order.uid, "runtime-missing", str(error), again=False))
+            except (UnavailableError, OSError) as error:
+                outcomes.append(_no_room(order, error))
+            else:
+                line = {"type": "order", "uid": order.uid, "claim": order.claim, "prefix": self._files(order.uid).prefix}
+                shares.setdefault(worker.id, []).append(line)
+                worker.orders[order.uid] = order.claim
+                outcomes.append(Ordered(order.uid))
+                if len(shares[worker.id]) >= _BATCH:
+                    worker.append(shares.pop(worker.id))
+        for name, lines in shares.items():
+            self._all_workers()[name].append(lines)
+        if len(orders) > _BATCH:
+            progress(f"{len(orders)} runs handed to workers")
+        return outcomes
+
+    def _place(self, order: Order) -> Worker:
+        """Return the worker that takes an order: one of its revision with room, else a new one."""
+        capacity = 1 if order.alone else int(order.revision.block.get("runsPerWorker", self._settings.runs_per_worker))
+        env = self._environment(order.env)
+        place = digest_of([order.revision.digest, sorted(env.items()), capacity])
+        if capacity > 1:
+            for worker in self._all_workers().values():
+                if worker.hello.get("place") == place and not worker.drained and len(worker.orders) < capacity and worker.end >= 0 and worker.alive():
+                    return worker
+        return self._spawn(order, env, capacity, place)
+
+    def _spawn(self, order: Order, env: Mapping[str, str], capacity: int, place: str) -> Worker:
+        interpreter = self._interpreters.get(order.revision.runtime)
+        name = f"w{secrets.token_hex(6)}"
+        folder = str(self._dir / "workers" / name)
+        digest = order.revision.digest
+        hello = {
+            "type": "hello",
+            "protocol": PROTOCOL,
+            "worker": name,
+            "revision": digest,
+            "code": self._snapshots.code(digest),
+            "entry": order.revision.entry,
+            "paths": self._snapshots.paths(digest, interpreter),
+            "capacity": capacity,
+            "linger_ms": self._settings.linger_ms,
+            "park_after_ms": self._settings.park_after_ms,
+            "changed": str(self._dir / "changed"),
+            "place": place,
+        }
+        output = self._files(order.uid).output if capacity == 1 else os.path.join(folder, "log")
+        worker = spawn(folder, hello, [*self._command(interpreter), folder], env, output)
+        self._all_workers()[name] = worker
+        return worker
+
+    def _command(self, interpreter: Interpreter) -> list[str]:
+        if interpreter.runtime == "node":
+            return [interpreter.path, *_NODE_FLAGS, str(asset("runtimes", "javascript", "worker.mjs"))]
+        cache = f"pycache_prefix={self._dir / 'pycache'}"  # so that no snapshot is written to
+        return [interpreter.path, "-I", "-S", "-X", cache, str(asset("runtimes", "python", "worker.py"))]
+
+    @staticmethod
+    def _environment(own: Mapping[str, str]) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith("LC_")}
+        return {**inherited, **own}
+
+    def send(self, uid: str, message: Mapping[str, Any]) -> None:
+        """Put a message into the inbox and wake whoever holds the run."""
+        self._files(uid).send(message)
+        history = self._history(uid)[1]
+        worker = None if history is None else self._all_workers().get(history.worker)
+        if worker is not None:
+            worker.wake()
+
+    def kill(self, uid: str) -> None:
+        """Kill the worker that holds the run, and everything it started."""
+        history = self._history(uid)[1]
+        if history is not None and history.worker and history.let_go is None:
+            kill_tree(history.worker)
+
+    def end(self, uid: str, claim: int, first: Mapping[str, Any], finished_record: Mapping[str, Any]) -> Finished:
+        """Write the terminal record of a run whose worker is proven dead; one that is there already stays."""
+        self._make_folders()
+        files = self._files(uid)
+        if files.create(first):
+            sync_folder(str(self._dir / "runs"))
+        history = self._history(uid)[1]
+        if history is not None and history.finished is None and history.let_go is None and is_locked(self._lock(history.worker)):
+            message = f"worker {history.worker} still holds run {history.order['run']!r}"
+            raise UnavailableError(message)
+        files.end(claim, finished_record)
+        size, history = self._history(uid)
+        assert history is not None
+        return finished(history, size)
+
+    def history(self, uid: str) -> History | None:
+        """Return what the journal tells."""
+        return self._history(uid)[1]
+
+    def output(self, uid: str, offset: int = 0) -> Iterator[bytes]:
+        """Return what was printed, from `offset` on."""
+        return self._files(uid).printed(offset)
+
+    def folder(self, uid: str) -> str | None:
+        """Return the run's own folder."""
+        return self._files(uid).files
+
+    def remove(self, uid: str) -> None:
+        """Remove everything of a run that has ended."""
+        self._files(uid).remove()
+        self._read.pop(uid, None)
+
+    def found(self) -> Iterator[Found]:
+        """Return every run with a journal here; one that is damaged or empty is passed over."""
+        runs = self._dir / "runs"
+        for path in sorted(runs.glob("*.journal.jsonl")) if runs.is_dir() else ():
+            uid = path.name.removesuffix(".journal.jsonl")
+            try:
+                history = self._history(uid)[1]
+            except DamagedError:
+                continue
+            if history is not None:
+                yield Found(uid, history.order)
+
+    # Between two passes
+
+    def watched(self) -> Watched:
+        """Watch `changed/`, and the pipes of the workers for their deaths."""
+        self._make_folders()
+        ends = tuple(worker.end for worker in self._all_workers().values() if worker.end >= 0)
+        return Watched((str(self._dir / "changed"),), ends)
+
+    def drain_changes(self) -> frozenset[str]:
+        """Unlink the marks before anything is read, so that a change after that makes a new one."""
+        reap()
+        changed = self._dir / "changed"
+        names = os.listdir(changed) if changed.is_dir() else []
+        for name in names:
+            (changed / name).unlink(missing_ok=True)
+        for worker in list(self._all_workers().values()):
+            if not worker.alive():
+                self._forget(worker)
+                names += worker.orders
+        return frozenset(names)
+
+    def close(self) -> None:
+        """Close the pipes; the workers go on."""
+        for worker in (self._workers or {}).values():
+            worker.close()
+        self._workers = None
+
+    # Inside
+
+    def _files(self, uid: str) -> RunFiles:
+        return RunFiles(str(self._dir / "runs" / f"{uid}."))
+
+    def _lock(self, worker: str) -> str:
+        return str(self._dir / "workers" / worker / "lock")
+
+    def _make_folders(self) -> None:
+        for name in _FOLDERS:
+            (self._dir / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def _history(self, uid: str) -> tuple[int, History | None]:
+        """Return a journal's size and what it tells; one that has not grown is not read again."""
+        files = self._files(uid)
+        size = files.size()
+        known = self._read.get(uid)
+        if known is None or known[0] != size:
+            data = files.read()
+            known = (len(data), fold(data)) if data else (size, None)
+            self._read[uid] = known
+            self._forget_order(uid, known[1])
+        return known
+
+    def _forget_order(self, uid: str, history: History | None) -> None:
+        """Give a hosting worker its room back when it let go of a run."""
+        if self._workers is None or history is None or (history.finished is None and history.let_go is None):
+            return
+        worker = self._workers.get(history.worker)
+        if worker is not None and worker.orders.get(uid) == history.claim:
+            del worker.orders[uid]
+
+    def _is_ordered(self, uid: str, claim: int) -> bool:
+        return any(worker.orders.get(uid) == claim and worker.alive() for worker in self._all_workers().values())
+
+    def _all_workers(self) -> dict[str, Worker]:
+        """Return the living workers; on first use those that others started are found."""
+        if self._workers is None:
+            self._workers = {}
+            folder = self._dir / "workers"
+            for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+                worker = read_worker(str(entry))
+                if worker is not None and worker.alive():
+                    worker.open_end()
+                    self._workers[worker.id] = worker
+                    for uid in list(worker.orders):
+                        self._forget_order(uid, self._quietly(uid))
+                elif not is_locked(str(entry / "lock")):
+                    _sweep(entry)
+        return self._workers
+
+    def _quietly(self, uid: str) -> History | None:
+        try:
+            return self._history(uid)[1]
+        except DamagedError:
+            return None
+
+    def _forget(self, worker: Worker) -> None:
+        worker.close()
+        if self._workers is not None:
+            self._workers.pop(worker.id, None)
+        _sweep(Path(worker.folder))
+
+
+def _no_room(order: Order, error: Exception) -> Refused:
+    said = error.strerror if isinstance(error, OSError) else str(error)
+    return Refused(
+        order.uid, "no-space" if isinstance(error, OSError) else "unavailable", f"the run could not be handed to a worker: {said}", again=True
+    )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the folder of a dead worker; what it printed outside of any run is kept for a day."""
+    log = folder / "log"
+    try:
+        if log.exists() and log.stat().st_size and time.time() - log.stat().st_mtime < _LOG_KEPT_SECONDS:  # noqa: TID251
+            return
+        for entry in folder.iterdir():
+            entry.unlink()
+        folder.rmdir()
+    except OSError:
+        return  # somebody else sweeps too

@@ -1,0 +1,180 @@
+"""The files of runs under a path prefix, as `runtimes/PROTOCOL.md` section 2 lays them out."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from reconciler.compute import Finished, Seen
+from reconciler.errors import DamagedError, RejectedError
+from reconciler.journal import RECONCILER, History, decode_line, encode_line, fold, whole_length
+from reconciler.model import Status
+
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Where one run lives: every path begins with `prefix`."""
+
+    prefix: str
+
+    @property
+    def journal(self) -> str:
+        """The journal's path."""
+        return self.prefix + "journal.jsonl"
+
+    @property
+    def output(self) -> str:
+        """The path of what the user's code prints."""
+        return self.prefix + "output.log"
+
+    @property
+    def inbox(self) -> str:
+        """The folder of messages to the run."""
+        return self.prefix + "inbox"
+
+    @property
+    def files(self) -> str:
+        """The folder that belongs to the user's code."""
+        return self.prefix + "files"
+
+    def size(self) -> int:
+        """Return the size of the journal in bytes, -1 if there is none."""
+        try:
+            return os.stat(self.journal).st_size
+        except FileNotFoundError:
+            return -1
+
+    def read(self) -> bytes:
+        """Return the journal's bytes, empty if there is none."""
+        try:
+            with open(self.journal, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
+    def create(self, first: Mapping[str, Any]) -> bool:
+        """Write the first record of a run unless one is there; say whether it was written.
+
+        The caller syncs the folder, once for a batch. Raises RejectedError if another run's record is there.
+        """
+        try:
+            fd = os.open(self.journal, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            return self._adopt(first)
+        try:
+            os.write(fd, encode_line(first))
+        finally:
+            os.close(fd)
+        return True
+
+    def _adopt(self, first: Mapping[str, Any]) -> bool:
+        history = fold(self.read())
+        if history is None:
+            os.truncate(self.journal, 0)
+            with open(self.journal, "ab", buffering=0) as file:
+                file.write(encode_line(first))
+            return True
+        theirs, ours = history.order, first
+        if (theirs["uid"], theirs["spec_hash"]) != (ours["uid"], ours["spec_hash"]):
+            message = f"{self.journal} holds run {theirs['run']!r} with spec {theirs['spec_hash'][:12]}, not {ours['run']!r} with spec {ours['spec_hash'][:12]}"
+            raise RejectedError(message)
+        return False
+
+    def cut_torn_tail(self) -> None:
+        """Cut what a dying writer left of its last line. Only for runs without a living worker."""
+        data = self.read()
+        whole = whole_length(data)
+        if whole < len(data):
+            os.truncate(self.journal, whole)
+
+    def end(self, claim: int, finished: Mapping[str, Any], *, worker: str = RECONCILER) -> None:
+        """Claim a run whose worker is dead, append its terminal record, and sync."""
+        self.cut_torn_tail()
+        history = fold(self.read())
+        if history is None or history.finished is not None:
+            return
+        number = max(claim, history.claim + 1)
+        base = {"claim": number, "at": finished["at"]}
+        lines = encode_line({"type": "claim", **base, "seq": 1, "worker": worker, "after": history.records})
+        lines += encode_line({"type": "finished", **base, "seq": 2, **finished})
+        fd = os.open(self.journal, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            os.write(fd, lines)
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Put a message into the inbox, under the next number; one with the same `id` is not sent again."""
+        os.makedirs(self.inbox, mode=0o700, exist_ok=True)
+        numbers = []
+        for name in os.listdir(self.inbox):
+            if name.endswith(".json") and name[:-5].isdigit():
+                numbers.append(int(name[:-5]))
+                if message.get("id") is not None and self._message(name).get("id") == message["id"]:
+                    return
+        number = max(numbers, default=0) + 1
+        temporary = os.path.join(self.inbox, f".{number:06d}")
+        with open(temporary, "wb") as file:
+            file.write(encode_line(message))
+            file.flush()
+            os.fdatasync(file.fileno())
+        os.rename(temporary, os.path.join(self.inbox, f"{number:06d}.json"))
+        sync_folder(self.inbox)
+
+    def _message(self, name: str) -> Mapping[str, Any]:
+        try:
+            return decode_line(Path(self.inbox, name).read_bytes().rstrip(b"\n"))
+        except (DamagedError, OSError):
+            return {}
+
+    def printed(self, offset: int) -> Iterator[bytes]:
+        """Return what was printed from `offset` on, in pieces."""
+        try:
+            with open(self.output, "rb") as file:
+                file.seek(offset)
+                while piece := file.read(_PIECE):
+                    yield piece
+        except FileNotFoundError:
+            return
+
+    def remove(self) -> None:
+        """Remove everything of the run, the journal last, so that a crash in between leaves a run that can be removed again."""
+        for folder in (self.inbox, self.files):
+            shutil.rmtree(folder, ignore_errors=True)
+        for path in (self.output, self.journal):
+            Path(path).unlink(missing_ok=True)
+
+
+def sync_folder(folder: str) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def instant(text: str | None) -> datetime | None:
+    """Read an instant of a record."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def seen(history: History, size: int) -> Seen:
+    """Say how far a run has come, from its journal."""
+    barren = 1 if history.fruitful else history.barren_deaths + 1
+    return Seen(history.claim, size, history.attempt, instant(history.started_at), barren, history.deaths)
+
+
+def finished(history: History, size: int) -> Finished:
+    """Return the end that a journal records."""
+    end = history.finished
+    assert end is not None
+    completed_at = instant(end["at"])
+    assert completed_at is not None
+    return Finished(seen(history, size), Status(end["status"]), completed_at, end.get("output"), end.get("error"), end.get("reason", ""))

@@ -1,0 +1,94 @@
+"""What is remembered of workflows and runs: the second of the three things that a plan is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from reconciler.compute import Revision
+from reconciler.digest import Json
+from reconciler.model import TERMINAL, Place, Source, Status
+
+
+class RunLine(NamedTuple):
+    """The little that a plan needs of a run that has ended or whose manifest is as it was."""
+
+    name: str
+    uid: str
+    incarnation: int
+    owner: str
+    workflow: str
+    spec_hash: str
+    rerun: str
+    status: str
+    suspend: int
+    priority: int
+    cancel: str | None
+    claim: int
+    revision: str
+    source: str
+    facts: str
+    not_before: str | None
+    due_at: str | None
+
+    @property
+    def ended(self) -> bool:
+        """Say whether the run has come to an end."""
+        return self.status in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveRun:
+    """A run that has not ended, with everything that carrying it on needs."""
+
+    uid: str
+    place: Place
+    name: str
+    incarnation: int
+    owner: str
+    workflow: str
+    adapter: str
+    spec_hash: str
+    input: Json
+    revision: Revision
+    status: Status
+    reason: str
+    message: str
+    claim: int
+    confirmed: bool
+    journal_size: int
+    attempt: int
+    deaths: int
+    created_at: datetime
+    facts: Mapping[str, Json] = field(default_factory=dict)
+    suspend: bool = False
+    priority: int = 0
+    concurrency: int = 0
+    cancel: str | None = None
+    cancel_sent_at: datetime | None = None
+    started_at: datetime | None = None
+    due_at: datetime | None = None
+    not_before: datetime | None = None
+    source: Source = Source("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownWorkflow:
+    """A workflow that was deployed before."""
+
+    name: str
+    owner: str
+    revision: Revision
+    facts: Mapping[str, Json]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What SQLite remembers: of one place everything, of other places the runs that have not ended."""
+
+    workflows: Mapping[str, KnownWorkflow] = field(default_factory=dict)
+    runs: Mapping[str, RunLine] = field(default_factory=dict)
+    active: Mapping[str, ActiveRun] = field(default_factory=dict)
+    known: bool = True
+    scope: str = ""

@@ -1,0 +1,234 @@
+"""Runs as they are remembered."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from reconciler.clock import stamp
+from reconciler.compute import Finished, LetGo, Live, Revision, Seen, Unclaimed
+from reconciler.digest import Json
+from reconciler.journal import encode_json
+from reconciler.model import EnvVar, Place, Source, Status
+from reconciler.recorded import ActiveRun, RunLine
+from reconciler.state.store import Store
+
+_LINE = "name, uid, max(incarnation), owner, workflow, spec_hash, rerun, status, suspend, priority, cancel, claim, revision, source, facts, not_before, due_at"
+_ACTIVE = """
+SELECT runs.*, revisions.spec AS revision_spec
+  FROM runs JOIN revisions ON revisions.digest = runs.revision
+ WHERE completed_at IS NULL
+"""
+
+
+def latest_runs(store: Store, place: Place) -> dict[str, RunLine]:
+    """Return the latest incarnation of every run of a place, by name."""
+    rows = store.db.execute(
+        f"SELECT {_LINE} FROM runs WHERE project = :project AND environment = :environment GROUP BY name",
+        {"project": place.project, "environment": place.environment},
+    )
+    return {row[0]: RunLine._make(row) for row in rows}
+
+
+def active_runs(store: Store) -> dict[str, ActiveRun]:
+    """Return every run that has not ended, in all places, by uid."""
+    cursor = store.db.execute(_ACTIVE)
+    names = [column[0] for column in cursor.description]
+    return {run.uid: run for run in (_active(dict(zip(names, row, strict=True))) for row in cursor)}
+
+
+def _active(row: Mapping[str, Any]) -> ActiveRun:
+    return ActiveRun(
+        uid=row["uid"],
+        place=Place(row["project"], row["environment"]),
+        name=row["name"],
+        incarnation=row["incarnation"],
+        owner=row["owner"],
+        workflow=row["workflow"],
+        adapter=row["adapter"],
+        spec_hash=row["spec_hash"],
+        input=json.loads(row["input"]),
+        revision=revision_from(json.loads(row["revision_spec"])),
+        status=Status(row["status"]),
+        reason=row["reason"],
+        message=row["message"],
+        claim=row["claim"],
+        confirmed=bool(row["confirmed"]),
+        journal_size=row["journal_size"],
+        attempt=row["attempt"],
+        deaths=row["deaths"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        facts=json.loads(row["facts"]),
+        suspend=bool(row["suspend"]),
+        priority=row["priority"],
+        concurrency=row["concurrency"],
+        cancel=row["cancel"],
+        cancel_sent_at=_instant(row["cancel_sent_at"]),
+        started_at=_instant(row["started_at"]),
+        due_at=_instant(row["due_at"]),
+        not_before=_instant(row["not_before"]),
+        source=source_from(row["source"]),
+    )
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def source_from(text: str) -> Source:
+    """Read `file:line`."""
+    file, _, line = text.rpartition(":")
+    return Source(file, int(line or 0))
+
+
+def revision_spec(revision: Revision) -> str:
+    """Write a revision as it is kept."""
+    env = [[variable.name, variable.value, variable.secret] for variable in revision.env]
+    facts = {name: getattr(revision, name) for name in ("digest", "workflow", "runtime", "entry", "version", "block", "settings")}
+    return encode_json({**facts, "env": env})
+
+
+def revision_from(facts: Mapping[str, Any]) -> Revision:
+    """Read what `revision_spec` wrote."""
+    return Revision(**{**facts, "env": tuple(EnvVar(*variable) for variable in facts["env"])})
+
+
+def insert_run(store: Store, run: ActiveRun, rerun: str, *, now: datetime) -> bool:
+    """Remember that a run was asked for, before anything is done for it; false if this incarnation is known already."""
+    cursor = store.db.execute(
+        """
+        INSERT OR IGNORE INTO runs (uid, project, environment, name, incarnation, owner, source, workflow, revision, adapter, spec_hash, input,
+                                    facts, rerun, suspend, priority, concurrency, status, reason, message, cancel, created_at, not_before)
+        VALUES (:uid, :project, :environment, :name, :incarnation, :owner, :source, :workflow, :revision, :adapter, :spec_hash, :input,
+                :facts, :rerun, :suspend, :priority, :concurrency, :status, :reason, :message, :cancel, :now, :not_before)
+        """,
+        {
+            "uid": run.uid,
+            "project": run.place.project,
+            "environment": run.place.environment,
+            "name": run.name,
+            "incarnation": run.incarnation,
+            "owner": run.owner,
+            "source": f"{run.source.file}:{run.source.line}",
+            "workflow": run.workflow,
+            "revision": run.revision.digest,
+            "adapter": run.adapter,
+            "spec_hash": run.spec_hash,
+            "input": encode_json(run.input),
+            "facts": encode_json(run.facts),
+            "rerun": rerun,
+            "suspend": run.suspend,
+            "priority": run.priority,
+            "concurrency": run.concurrency,
+            "status": run.status.value,
+            "reason": run.reason,
+            "message": run.message,
+            "cancel": run.cancel,
+            "now": stamp(now),
+            "not_before": None if run.not_before is None else stamp(run.not_before),
+        },
+    )
+    return cursor.rowcount == 1
+
+
+def intend_claims(store: Store, claims: Iterable[tuple[str, int]]) -> None:
+    """Remember which claims are about to be ordered (I9)."""
+    store.db.executemany(
+        "UPDATE runs SET claim = :claim WHERE uid = :uid AND claim < :claim AND completed_at IS NULL",
+        [{"uid": uid, "claim": claim} for uid, claim in claims],
+    )
+
+
+def confirm(store: Store, uids: Iterable[str]) -> None:
+    """Remember that a platform has taken these runs: from now on they are never started anew."""
+    store.db.executemany(
+        "UPDATE runs SET confirmed = 1, reason = '', message = '', status = 'running' WHERE uid = :uid AND completed_at IS NULL",
+        [{"uid": uid} for uid in uids],
+    )
+
+
+def hold(store: Store, uid: str, reason: str, message: str, *, not_before: datetime | None = None) -> None:
+    """Say why a run does not go on."""
+    store.db.execute(
+        """
+        UPDATE runs SET reason = :reason, message = :message, not_before = :not_before
+         WHERE uid = :uid AND completed_at IS NULL
+        """,
+        {"uid": uid, "reason": reason, "message": message, "not_before": None if not_before is None else stamp(not_before)},
+    )
+
+
+def record_progress(store: Store, uid: str, seen: Live | LetGo | Unclaimed, status: Status, *, reason: str) -> None:
+    """Remember how far a run has come."""
+    facts: Seen = seen.seen
+    due_at = None if isinstance(seen, Unclaimed) else seen.due_at
+    store.db.execute(
+        """
+        UPDATE runs
+           SET status = :status, reason = :reason, message = '', claim = max(claim, :claim), confirmed = 1, journal_size = :size,
+               attempt = :attempt, deaths = :deaths, started_at = coalesce(started_at, :started_at), due_at = :due_at
+         WHERE uid = :uid AND completed_at IS NULL
+        """,
+        {
+            "uid": uid,
+            "status": status.value,
+            "reason": reason,
+            "claim": facts.claim,
+            "size": facts.size,
+            "attempt": facts.attempt,
+            "deaths": facts.deaths,
+            "started_at": None if facts.started_at is None else stamp(facts.started_at),
+            "due_at": None if due_at is None else stamp(due_at),
+        },
+    )
+
+
+def finish(store: Store, uid: str, end: Finished) -> bool:
+    """Record the end of a run, unless it has ended already."""
+    cursor = store.db.execute(
+        """
+        UPDATE runs
+           SET status = :status, reason = :reason, message = '', completed_at = :completed_at, output = :output, error = :error, due_at = NULL,
+               not_before = NULL, claim = max(claim, :claim), confirmed = 1, journal_size = :size, attempt = :attempt, deaths = :deaths,
+               started_at = coalesce(started_at, :started_at)
+         WHERE uid = :uid AND completed_at IS NULL
+        """,
+        {
+            "uid": uid,
+            "status": end.status.value,
+            "reason": end.reason,
+            "completed_at": stamp(end.completed_at),
+            "output": encode_json(end.output),
+            "error": None if end.error is None else encode_json(end.error),
+            "claim": end.seen.claim,
+            "size": end.seen.size,
+            "attempt": end.seen.attempt,
+            "deaths": end.seen.deaths,
+            "started_at": None if end.seen.started_at is None else stamp(end.seen.started_at),
+        },
+    )
+    return cursor.rowcount == 1
+
+
+def edit_run(store: Store, uid: str, changes: Mapping[str, Json]) -> None:
+    """Apply what may change after a run was asked for; keys are columns of this table."""
+    allowed = {
+        "suspend",
+        "priority",
+        "cancel",
+        "cancel_sent_at",
+        "facts",
+        "source",
+        "owner",
+        "not_before",
+        "concurrency",
+        "spec_hash",
+        "input",
+        "revision",
+        "workflow",
+    }
+    names = sorted(set(changes) & allowed)
+    store.db.execute(
+        f"UPDATE runs SET {', '.join(f'{name} = :{name}' for name in names)} WHERE uid = :uid",
+        {**{name: changes[name] for name in names}, "uid": uid},
+    )

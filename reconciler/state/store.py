@@ -1,0 +1,124 @@
+"""The database: opened with care, migrated in one transaction, closed without a trace."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.assets import asset
+from reconciler.errors import RejectedError, UnavailableError
+
+NAME = "state.db"
+NEWEST = 1
+_BUSY_SECONDS = 5
+
+
+class Store:
+    """An open database. Every function of this package takes one."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path, *, writable: bool) -> None:
+        """Wrap a connection that `open_store` or `read_store` made."""
+        self.db, self.path, self.writable = db, path, writable
+        self._depth = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make everything inside happen or not happen together; the outermost one commits."""
+        if self._depth == 0:
+            self.db.execute("BEGIN IMMEDIATE")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._depth -= 1
+            if self._depth == 0:
+                self.db.execute("ROLLBACK")
+            raise
+        self._depth -= 1
+        if self._depth == 0:
+            self.db.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.db.close()
+
+
+def open_store(data_dir: Path) -> Store:
+    """Open the database for reading and writing; make and migrate it where needed.
+
+    Raises UnavailableError (no permission, no space, locked) and RejectedError (damaged, or written by a newer program).
+    """
+    path = data_dir / NAME
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        db = _connect(f"{path.absolute().as_uri()}?mode=rw", path)
+        with _named(path):
+            if _version(db, path) < NEWEST:
+                _migrate(db)
+    except OSError as error:
+        message = f"{path}: the state cannot be opened: {error.strerror}"
+        raise UnavailableError(message) from error
+    return Store(db, path, writable=True)
+
+
+def read_store(data_dir: Path) -> Store | None:
+    """Open the database without writing a byte, also none of SQLite's own files; None if there is none."""
+    path = data_dir / NAME
+    if not path.exists():
+        return None
+    quiet = not path.with_name(NAME + "-wal").exists()
+    db = _connect(f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}", path)
+    with _named(path):
+        if _version(db, path) == 0:
+            db.close()
+            return None
+    return Store(db, path, writable=False)
+
+
+def _connect(uri: str, path: Path) -> sqlite3.Connection:
+    with _named(path):
+        db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA synchronous = FULL")
+        return db
+
+
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > NEWEST:
+        message = f"{path} has schema {version}, and this program knows {NEWEST}: it was written by a newer ty-openworkflow; use that one"
+        raise RejectedError(message)
+    return version
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Bring the schema up to date in one transaction; whoever comes second finds it done."""
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("BEGIN IMMEDIATE")
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    for number in range(version + 1, NEWEST + 1):
+        for statement in asset("reconciler", "state", "migrations", f"{number:04d}.sql").read_text().split(";\n"):
+            if statement.strip():
+                db.execute(statement)
+    db.execute(f"PRAGMA user_version = {NEWEST}")
+    db.execute("COMMIT")
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ones that name the file and say what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            message = f"{path} is locked by another program; try again when it has ended"
+            raise UnavailableError(message) from error
+        if isinstance(error, sqlite3.OperationalError) and "not a database" not in text and "malformed" not in text:
+            message = f"{path}: the state cannot be used: {text}"
+            raise UnavailableError(message) from error
+        message = f"{path} is damaged ({text}): move it away, and the next pass rebuilds what the run folders can prove"
+        raise RejectedError(message) from error
