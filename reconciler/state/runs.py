@@ -24,10 +24,19 @@ SELECT runs.*, revisions.spec AS revision_spec
 def latest_runs(store: Store, place: Place) -> dict[str, RunLine]:
     """Return the latest incarnation of every run of a place, by name."""
     rows = store.db.execute(
-        f"SELECT {_LINE} FROM runs WHERE project = :project AND environment = :environment GROUP BY name",
+        f"SELECT {_LINE} FROM runs WHERE project = :project AND environment = :environment GROUP BY name",  # noqa: S608
         {"project": place.project, "environment": place.environment},
     )
     return {row[0]: RunLine._make(row) for row in rows}
+
+
+def status_of(store: Store, place: Place, name: str) -> str | None:
+    """Return the status of the latest incarnation of a run, None if it is not known."""
+    row = store.db.execute(
+        "SELECT status FROM runs WHERE project = :project AND environment = :environment AND name = :name ORDER BY incarnation DESC LIMIT 1",
+        {"project": place.project, "environment": place.environment, "name": name},
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def active_runs(store: Store) -> dict[str, ActiveRun]:
@@ -228,7 +237,7 @@ def edit_run(store: Store, uid: str, changes: Mapping[str, Json]) -> None:
         "workflow",
     }
     names = sorted(set(changes) & allowed)
-    store.db.execute(
-        f"UPDATE runs SET {', '.join(f'{name} = :{name}' for name in names)} WHERE uid = :uid",
+    store.db.execute(  # the names are of the list above
+        f"UPDATE runs SET {', '.join(f'{name} = :{name}' for name in names)} WHERE uid = :uid",  # noqa: S608
         {**{name: changes[name] for name in names}, "uid": uid},
     )

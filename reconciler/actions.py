@@ -1,0 +1,178 @@
+"""What a pass may do, and what a plan tells about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconciler.compute import Revision
+from reconciler.digest import Json
+from reconciler.model import Source, Status, Workflow
+from reconciler.recorded import ActiveRun
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Make a workflow's revision ready and remember it. `verb` is `create`, `update` or `heal`."""
+
+    workflow: Workflow
+    revision: Revision
+    verb: str
+    reason: str
+    before: str = ""
+    ready: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveWorkflow:
+    """Forget a workflow that is no longer declared."""
+
+    name: str
+    revision: str
+    reason: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Remember that a run (an incarnation of it) was asked for; `run` has no claim yet."""
+
+    run: ActiveRun
+    rerun: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Hand a run to a worker under a claim. `cause` is `start`, `wake`, `takeover`, `resume` or `again`."""
+
+    run: ActiveRun
+    claim: int
+    cause: str
+    reason: str
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Apply what may change after a run was asked for. `changes` has columns of the table of runs."""
+
+    uid: str
+    name: str
+    changes: Mapping[str, Json]
+    reason: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Tell a living worker to cancel its run, with the message that goes into the inbox."""
+
+    run: ActiveRun
+    reason: str
+    sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Kill the worker of a run that did not end by itself in its time."""
+
+    run: ActiveRun
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Write the end of a run that no worker holds."""
+
+    run: ActiveRun
+    status: Status
+    reason: str
+    message: str
+    error: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """Remember why a run does not go on now, and until when."""
+
+    run: ActiveRun
+    reason: str
+    message: str
+    seconds: float | None = None
+
+
+Action = Deploy | RemoveWorkflow | Start | Claim | Edit | Cancel | Kill | End | Postpone
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a pass would not do, and why: shown beside the plan, never as a part of it."""
+
+    object: str
+    reason: str
+    message: str
+    source: Source = Source("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan, as text and JSON show it."""
+
+    symbol: str
+    kind: str
+    name: str
+    action: str
+    reason: str
+    source: Source
+    before: Json = None
+    after: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a pass would do now: empty means that everything is as declared."""
+
+    actions: tuple[Action, ...] = ()
+    rejected: tuple[Notice, ...] = ()
+    held: tuple[Notice, ...] = ()
+    drift: tuple[Notice, ...] = ()
+    unchanged: int = 0
+    sources: Mapping[str, str] = field(default_factory=dict)
+    guarded: bool = False
+
+    @property
+    def changes(self) -> list[Change]:
+        """Return what a person is shown: one line an object, bookkeeping left out."""
+        started = {action.run.uid for action in self.actions if isinstance(action, Start)}
+        lines = []
+        for action in self.actions:
+            if isinstance(action, Claim) and action.run.uid in started:
+                continue
+            change = change_of(action)
+            if change is not None:
+                lines.append(change)
+        return lines
+
+
+def change_of(action: Action) -> Change | None:
+    """Say what an action changes; None for bookkeeping."""
+    match action:
+        case Deploy(workflow, revision, verb, reason, before):
+            symbol = {"create": "+", "update": "~", "heal": "~"}[verb]
+            name = {"create": "deploy", "update": "update", "heal": "heal"}[verb]
+            return Change(symbol, "workflow", workflow.name, name, reason, workflow.source, before or None, revision.digest)
+        case RemoveWorkflow(name, revision, reason, source):
+            return Change("-", "workflow", name, "remove", reason, source, revision, None)
+        case Start(run, _, reason):
+            return Change("+", "run", run.name, "start", reason, run.source, None, {"incarnation": run.incarnation, "revision": run.revision.digest})
+        case Claim(run, claim, cause, reason):
+            return Change(">", "run", run.name, cause, reason, run.source, {"claim": run.claim}, {"claim": claim})
+        case Edit(_, name, changes, reason, source):
+            return Change("~", "run", name, "edit", reason, source, None, {key: value for key, value in changes.items() if key != "facts"})
+        case Cancel(run, reason):
+            return Change(">", "run", run.name, "cancel", reason, run.source, run.status.value, "canceled")
+        case Kill(run, reason):
+            return Change(">", "run", run.name, "kill", reason, run.source, run.status.value, None)
+        case End(run, status, _, message):
+            return Change(">", "run", run.name, "end", message, run.source, run.status.value, status.value)
+        case Postpone():
+            return None

@@ -1,0 +1,253 @@
+"""Acting: a plan is carried out in the order intent, effect, record; each step may be done twice without harm."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Kill, Plan, Postpone, RemoveWorkflow, Start
+from reconciler.clock import Clock, stamp
+from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Progress, Refused, Unclaimed
+from reconciler.digest import Json
+from reconciler.errors import RejectedError, TyOpenworkflowError, UnavailableError
+from reconciler.journal import PROTOCOL
+from reconciler.model import Code, Place, Status
+from reconciler.observe import status_of
+from reconciler.plan.workflows import workflow_facts
+from reconciler.recorded import ActiveRun, KnownWorkflow, Recorded
+from reconciler.state import Store, events, runs, workflows
+
+T = TypeVar("T", bound=Action)
+_POOL = 4
+_AGAIN = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An action that did not work; `again` says whether the next pass tries it."""
+
+    object: str
+    reason: str
+    message: str
+    again: bool
+
+
+@dataclass(slots=True)
+class Applied:
+    """What came of a plan."""
+
+    failures: list[Failure] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What acting needs: the store, the platforms, the clock, how to read code and secrets, and where progress goes."""
+
+    store: Store
+    adapters: Mapping[str, Adapter]
+    clock: Clock
+    read_code: Callable[[Code], Mapping[str, bytes]]
+    environment: Callable[[ActiveRun], Mapping[str, str]]
+    limits: Json
+    progress: Progress
+
+
+def record(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live | LetGo | Unclaimed], *, now: datetime) -> list[ActiveRun]:
+    """Remember what was seen, in one transaction; returns the runs that have ended."""
+    ended = []
+    if not fresh:
+        return []
+    with store.transaction():
+        for uid, seen in fresh.items():
+            run = recorded.active[uid]
+            if isinstance(seen, Finished):
+                runs.finish(store, uid, seen)
+                events.add_event(store, run.place, f"run/{run.name}", seen.status.value, seen.reason, now=now)
+                ended.append(run)
+            else:
+                status = run.status if isinstance(seen, Unclaimed) else status_of(run, seen)
+                reason = seen.reason if isinstance(seen, LetGo) else ""
+                runs.record_progress(store, uid, seen, status, reason=reason)
+    return ended
+
+
+def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
+    """Carry out a plan."""
+    done = Applied()
+    if not plan.actions:
+        return done
+    _intend(hands, plan.actions)
+    lost = _deploy(hands, place, folder, _of(plan, Deploy), done)
+    _claim(hands, [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in lost], done)
+    for action in plan.actions:
+        if isinstance(action, Cancel | Kill | End):
+            _end_one(hands, action, done)
+    _remove(hands, place, _of(plan, RemoveWorkflow))
+    return done
+
+
+def _of(plan: Plan, kind: type[T]) -> list[T]:
+    return [action for action in plan.actions if isinstance(action, kind)]
+
+
+def _intend(hands: Hands, actions: Sequence[Action]) -> None:
+    """Commit every intent before the first effect (I9)."""
+    store, now = hands.store, hands.clock.now()
+    with store.transaction():
+        for action in actions:
+            match action:
+                case Deploy(workflow, revision):
+                    workflows.save_revision(store, revision, workflow.adapter, None, deployed=False, now=now)
+                case Start(run, rerun):
+                    if runs.insert_run(store, run, rerun, now=now):
+                        events.add_event(store, run.place, f"run/{run.name}", "asked-for", f"incarnation {run.incarnation}", now=now)
+                case Edit(uid, _, changes):
+                    runs.edit_run(store, uid, changes)
+                case Postpone(run, reason, message, seconds):
+                    until = None if seconds is None else now + timedelta(seconds=seconds)
+                    runs.hold(store, run.uid, reason, message, not_before=until)
+                    events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
+        claims = [action for action in actions if isinstance(action, Claim)]
+        runs.intend_claims(store, [(claim.run.uid, claim.claim) for claim in claims])
+        for claim in claims:
+            if claim.cause in ("takeover", "resume"):
+                events.add_event(store, claim.run.place, f"run/{claim.run.name}", claim.cause, claim.reason, now=now)
+
+
+def _deploy(hands: Hands, place: Place, folder: str, deploys: Sequence[Deploy], done: Applied) -> set[str]:
+    """Deploy what is not ready, several at a time, and remember it. Returns the digests that could not be deployed."""
+    slow = [deploy for deploy in deploys if not deploy.ready]
+    if len(slow) > 1:
+        with ThreadPoolExecutor(_POOL) as pool:
+            answers = list(pool.map(lambda deploy: _deploy_one(hands, deploy), slow))
+    else:
+        answers = [_deploy_one(hands, deploy) for deploy in slow]
+    failed = {deploy.revision.digest: answer for deploy, answer in zip(slow, answers, strict=True) if isinstance(answer, TyOpenworkflowError)}
+    resolved = {deploy.revision.digest: answer for deploy, answer in zip(slow, answers, strict=True) if deploy.revision.digest not in failed}
+    now = hands.clock.now()
+    with hands.store.transaction():
+        for deploy in deploys:
+            name, digest = deploy.workflow.name, deploy.revision.digest
+            error = failed.get(digest)
+            if error is not None:
+                done.failures.append(Failure(f"workflow/{name}", "deploy-failed", str(error), isinstance(error, UnavailableError)))
+                events.add_event(hands.store, place, f"workflow/{name}", "deploy-failed", str(error), now=now)
+                continue
+            workflows.save_revision(hands.store, deploy.revision, deploy.workflow.adapter, resolved.get(digest), deployed=True, now=now)
+            known = KnownWorkflow(name, folder, deploy.revision, workflow_facts(deploy.workflow), deploy.workflow.source)
+            workflows.save_workflow(hands.store, place, known, now=now)
+            events.add_event(hands.store, place, f"workflow/{name}", "deployed", f"revision {digest[:12]}", now=now)
+    return set(failed)
+
+
+def _deploy_one(hands: Hands, deploy: Deploy) -> Json | TyOpenworkflowError:
+    adapter = hands.adapters[deploy.workflow.adapter]
+
+    def say(text: str) -> None:
+        hands.progress(f"workflow/{deploy.workflow.name}: {text}")
+
+    try:
+        return adapter.deploy(deploy.revision, hands.read_code(deploy.workflow.code), say)
+    except (RejectedError, UnavailableError) as error:
+        return error
+
+
+def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
+    """Hand claims over, a batch for each adapter, and remember what came of it."""
+    by_adapter: dict[str, list[Order]] = {}
+    named = {claim.run.uid: claim.run for claim in claims}
+    outcomes: list[Outcome] = []
+    for claim in claims:
+        try:
+            env = hands.environment(claim.run)
+        except RejectedError as error:
+            outcomes.append(Refused(claim.run.uid, "secret-missing", str(error), again=True))
+            continue
+        by_adapter.setdefault(claim.run.adapter, []).append(
+            Order(claim.run.uid, claim.claim, claim.run.revision, first_record(hands, claim.run), env, claim.alone)
+        )
+    for name, orders in by_adapter.items():
+        outcomes += hands.adapters[name].start(orders, hands.progress)
+    if not outcomes:
+        return
+    with hands.store.transaction():
+        runs.confirm(hands.store, [outcome.uid for outcome in outcomes if not isinstance(outcome, Refused)])
+        for outcome in outcomes:
+            if isinstance(outcome, Refused):
+                runs.hold(hands.store, outcome.uid, outcome.reason, outcome.message, not_before=hands.clock.now() + _AGAIN if outcome.again else None)
+                done.failures.append(Failure(f"run/{named[outcome.uid].name}", outcome.reason, outcome.message, outcome.again))
+            else:
+                done.started.append(outcome.uid)
+
+
+def first_record(hands: Hands, run: ActiveRun) -> dict[str, Json]:
+    """Return the first record of a run's journal: with it alone the run can be carried on, and the database rebuilt."""
+    return {
+        "type": "order",
+        "claim": 0,
+        "seq": 1,
+        "at": stamp(hands.clock.now()),
+        "protocol": PROTOCOL,
+        "uid": run.uid,
+        "project": run.place.project,
+        "environment": run.place.environment,
+        "run": run.name,
+        "incarnation": run.incarnation,
+        "workflow": run.workflow,
+        "revision": run.revision.digest,
+        "version": run.revision.version,
+        "spec_hash": run.spec_hash,
+        "owner": run.owner,
+        "input": run.input,
+        "settings": {**run.revision.settings, "limits": hands.limits},
+    }
+
+
+def _end_one(hands: Hands, action: Cancel | Kill | End, done: Applied) -> None:
+    run = action.run
+    adapter = hands.adapters[run.adapter]
+    try:
+        match action:
+            case Cancel(_, reason):
+                adapter.send(run.uid, {"type": "cancel", "id": f"cancel-{run.uid}", "reason": reason})
+                with hands.store.transaction():
+                    runs.edit_run(hands.store, run.uid, {"cancel_sent_at": stamp(hands.clock.now())})
+            case Kill():
+                adapter.kill(run.uid)
+            case End():
+                _finish(hands, adapter, action)
+                done.ended.append(run.uid)
+    except (UnavailableError, RejectedError) as error:
+        done.failures.append(Failure(f"run/{run.name}", "unavailable", str(error), again=True))
+
+
+def _finish(hands: Hands, adapter: Adapter, end: End) -> None:
+    """Write the end where it is the truth, then remember it; the end that was there first counts."""
+    run, now = end.run, hands.clock.now()
+    record = {"status": end.status.value, "reason": end.reason, "at": stamp(now)}
+    if end.error is not None:
+        record["error"] = end.error
+    if end.status is Status.COMPLETED:
+        message = "only a worker completes a run"
+        raise AssertionError(message)
+    finished = adapter.end(run.uid, run.claim + 1, first_record(hands, run), record)
+    with hands.store.transaction():
+        runs.finish(hands.store, run.uid, finished)
+        events.add_event(hands.store, run.place, f"run/{run.name}", finished.status.value, end.message, now=now)
+
+
+def _remove(hands: Hands, place: Place, removals: Sequence[RemoveWorkflow]) -> None:
+    store, now = hands.store, hands.clock.now()
+    if removals:
+        with store.transaction():
+            for removal in removals:
+                workflows.remove_workflow(store, place, removal.name)
+                events.add_event(store, place, f"workflow/{removal.name}", "removed", removal.reason, now=now)
+    for adapter, digest in workflows.unneeded_revisions(store):
+        if adapter in hands.adapters:
+            hands.adapters[adapter].retire(digest)
+            with store.transaction():
+                workflows.revision_retired(store, digest)

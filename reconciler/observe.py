@@ -1,0 +1,108 @@
+"""Looking: what the platforms hold now, asked of each adapter, and laid over what is remembered."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from reconciler.compute import Adapter, Finished, LetGo, Live, Observation, Revision, Unclaimed, Unknown
+from reconciler.errors import UnavailableError
+from reconciler.model import Desired, Status
+from reconciler.plan import Observed
+from reconciler.plan.workflows import revision_of
+from reconciler.recorded import ActiveRun, Recorded
+
+
+def observe(desired: Desired | None, recorded: Recorded, adapters: Mapping[str, Adapter], statuses: Mapping[str, str]) -> Observed:
+    """Ask every adapter once for all of its unfinished runs, and for the revisions that are wanted."""
+    runs: dict[str, Observation] = {}
+    for name, claims in _by_adapter(recorded.active.values()).items():
+        adapter = adapters.get(name)
+        if adapter is None:
+            runs |= dict.fromkeys(claims, Unknown(f"adapter {name} is not enabled in the settings"))
+            continue
+        try:
+            runs |= adapter.observe(claims)
+        except UnavailableError as error:
+            runs |= dict.fromkeys(claims, Unknown(str(error)))
+    deployed, absent = _revisions(desired, adapters)
+    return Observed(runs, deployed, absent, _gone(desired, recorded), statuses)
+
+
+def _by_adapter(active: Iterable[ActiveRun]) -> dict[str, dict[str, int]]:
+    claims: dict[str, dict[str, int]] = {}
+    for run in active:
+        claims.setdefault(run.adapter, {})[run.uid] = run.claim
+    return claims
+
+
+def _revisions(desired: Desired | None, adapters: Mapping[str, Adapter]) -> tuple[frozenset[str], dict[str, str]]:
+    wanted: dict[str, list[Revision]] = {}
+    for workflow in () if desired is None else desired.workflows.values():
+        wanted.setdefault(workflow.adapter, []).append(revision_of(workflow))
+    deployed: frozenset[str] = frozenset()
+    absent: dict[str, str] = {}
+    for name, revisions in wanted.items():
+        adapter = adapters.get(name)
+        if adapter is None:
+            absent |= {revision.digest: f"adapter {name} is not enabled in the settings" for revision in revisions}
+            continue
+        try:
+            deployed |= adapter.deployed([revision.digest for revision in revisions])
+        except UnavailableError:
+            deployed |= {revision.digest for revision in revisions}  # unknown deploys nothing
+        for revision in revisions:
+            why = adapter.missing(revision)
+            if why is not None:
+                absent[revision.digest] = why
+    return deployed, absent
+
+
+def _gone(desired: Desired | None, recorded: Recorded) -> frozenset[str]:
+    """Return the folders that own something here and are no longer there."""
+    if desired is None:
+        return frozenset()
+    owners = {run.owner for run in recorded.runs.values()} | {workflow.owner for workflow in recorded.workflows.values()}
+    return frozenset(owner for owner in owners - {desired.folder, ""} if os.path.isabs(owner) and not os.path.isdir(owner))
+
+
+def news(recorded: Recorded, observed: Observed) -> dict[str, Finished | Live | LetGo | Unclaimed]:
+    """Return the observations that say something which is not remembered yet."""
+    found: dict[str, Finished | Live | LetGo | Unclaimed] = {}
+    for uid, seen in observed.runs.items():
+        run = recorded.active[uid]
+        if (
+            isinstance(seen, Finished)
+            or (isinstance(seen, Live | LetGo) and (seen.seen.size, status_of(run, seen)) != (run.journal_size, run.status))
+            or (isinstance(seen, Unclaimed) and seen.seen.claim and seen.seen.size != run.journal_size)
+        ):
+            found[uid] = seen
+    return found
+
+
+def status_of(run: ActiveRun, seen: Live | LetGo) -> Status:
+    """Return the status that an observation gives a run."""
+    return Status.CANCELING if run.cancel_sent_at is not None and isinstance(seen, Live) else seen.status
+
+
+def settled(recorded: Recorded, fresh: Mapping[str, Finished | Live | LetGo | Unclaimed]) -> Recorded:
+    """Return what is remembered once the news is recorded: runs that have ended are active no more."""
+    runs = dict(recorded.runs)
+    active = dict(recorded.active)
+    for uid, seen in fresh.items():
+        run = active[uid]
+        if isinstance(seen, Finished):
+            del active[uid]
+            line = runs.get(run.name)
+            if line is not None and line.uid == uid:
+                runs[run.name] = line._replace(status=seen.status.value)
+        elif isinstance(seen, Live | LetGo):
+            started_at = run.started_at or seen.seen.started_at
+            active[uid] = replace(
+                run,
+                status=status_of(run, seen),
+                confirmed=True,
+                claim=max(run.claim, seen.seen.claim),
+                deaths=seen.seen.deaths,
+                started_at=started_at,
+            )
+    return replace(recorded, runs=runs, active=active)

@@ -1,0 +1,79 @@
+"""The plan of one pass, from what is declared, remembered and seen, and the time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Kill, Notice, Plan, Postpone, RemoveWorkflow, Start
+from reconciler.compute import Missing, Observation
+from reconciler.model import Desired
+from reconciler.plan.progress import next_step
+from reconciler.plan.prune import prune
+from reconciler.plan.queue import Limits, admit
+from reconciler.plan.runs import decide_runs
+from reconciler.plan.workflows import decide_workflows
+from reconciler.recorded import ActiveRun, Recorded
+
+_ORDER: dict[type, int] = {Deploy: 0, Edit: 1, Start: 2, Cancel: 3, Kill: 4, End: 5, Postpone: 6, Claim: 7, RemoveWorkflow: 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the platforms hold now.
+
+    `deployed` are revisions that are there; `absent` says what keeps this machine from running a revision; `gone` are owners whose folder is
+    gone; `statuses` are those of the runs that others depend on, by `project/environment/name`.
+    """
+
+    runs: Mapping[str, Observation] = field(default_factory=dict)
+    deployed: frozenset[str] = frozenset()
+    absent: Mapping[str, str] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
+    statuses: Mapping[str, str] = field(default_factory=dict)
+
+
+def decide(desired: Desired | None, recorded: Recorded, observed: Observed, limits: Limits, *, now: datetime) -> Plan:
+    """Return what a pass would do. Without `desired` only runs that are known already are carried on."""
+    actions: list[Action] = []
+    rejected: list[Notice] = []
+    held: list[Notice] = []
+    active = dict(recorded.active)
+    unchanged = 0
+    guarded = False
+    if desired is not None:
+        workflows = decide_workflows(desired, recorded, observed.deployed, observed.absent, observed.gone)
+        runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now)
+        pruned = prune(desired, recorded)
+        actions += [*workflows.actions, *runs.actions, *pruned.actions]
+        rejected += [*workflows.rejected, *runs.rejected]
+        held += pruned.held
+        guarded = bool(pruned.held)
+        unchanged = workflows.unchanged + runs.unchanged
+        active = _as_edited(active, [*runs.actions, *pruned.actions])
+    steps = [next_step(run, observed.runs.get(run.uid, Missing()), observed.statuses, limits.crash_limit, now=now) for run in active.values()]
+    wanted = [step for step in steps if isinstance(step, Claim)]
+    broken = {notice.object for notice in rejected if notice.reason == "runtime-missing"}
+    admitted, waiting = admit([claim for claim in wanted if f"workflow/{claim.run.workflow}" not in broken], active, observed.runs, limits)
+    actions += [step for step in steps if step is not None and not isinstance(step, Claim)]
+    actions += [*waiting, *admitted]
+    held += _held(active)
+    return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), (), unchanged, {}, guarded)
+
+
+def _as_edited(active: Mapping[str, ActiveRun], actions: list[Action]) -> dict[str, ActiveRun]:
+    """Return the active runs as they will be after the edits and starts of this plan."""
+    runs = dict(active)
+    for action in actions:
+        if isinstance(action, Start):
+            runs[action.run.uid] = action.run
+        elif isinstance(action, Edit) and action.uid in runs:
+            changes = {name: action.changes[name] for name in ("suspend", "priority", "cancel") if name in action.changes}
+            runs[action.uid] = replace(runs[action.uid], **changes)
+    return runs
+
+
+def _held(active: Mapping[str, ActiveRun]) -> list[Notice]:
+    """Return what waits for a person."""
+    return [
+        Notice(f"run/{run.name}", run.reason, run.message, run.source) for run in active.values() if run.reason in ("state-unknown", "quarantined")
+    ]

@@ -1,0 +1,156 @@
+"""Runs: what is declared against what was asked for before."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from reconciler.actions import Action, Edit, Notice, Start
+from reconciler.clock import milliseconds, stamp
+from reconciler.compute import Revision
+from reconciler.digest import Json, uid_of
+from reconciler.journal import encode_json
+from reconciler.model import Desired, Run, Status, Workflow
+from reconciler.plan.workflows import owner_conflict
+from reconciler.recorded import ActiveRun, Recorded, RunLine
+
+Revisions = Mapping[str, tuple[Revision, Workflow | None, str]]
+
+
+@dataclass(slots=True)
+class RunPart:
+    """The runs' part of a plan."""
+
+    actions: list[Action] = field(default_factory=list)
+    rejected: list[Notice] = field(default_factory=list)
+    unchanged: int = 0
+
+
+def decide_runs(desired: Desired, recorded: Recorded, revisions: Revisions, gone: frozenset[str], *, now: datetime) -> RunPart:
+    """Decide what each declared run needs; one that has ended as it was declared needs nothing, for ever."""
+    part = RunPart()
+    folder = desired.folder
+    for name, want in desired.runs.items():
+        known = recorded.runs.get(name)
+        if known is not None and known.ended and known.spec_hash == want.spec_hash and (not want.rerun or want.rerun == known.rerun):
+            part.unchanged += 1
+            continue
+        if known is None:
+            _start(part, desired, recorded, revisions, want, 1, "", now=now)
+            continue
+        conflict = None if known.ended else owner_conflict(folder, known.owner, gone)
+        if conflict is not None:
+            part.rejected.append(Notice(f"run/{name}", "conflict", conflict, want.source))
+        elif want.rerun and want.rerun != known.rerun:
+            _rerun(part, desired, recorded, revisions, want, known, f"rerun {want.rerun!r}", now=now)
+        elif want.spec_hash != known.spec_hash:
+            _changed(part, desired, recorded, revisions, want, known, now=now)
+        else:
+            _edit(part, desired, revisions, want, known)
+    return part
+
+
+def _start(
+    part: RunPart, desired: Desired, recorded: Recorded, revisions: Revisions, want: Run, incarnation: int, why: str, *, now: datetime
+) -> None:
+    pinned = revisions.get(want.workflow)
+    if pinned is None:
+        message = f"workflow {want.workflow!r} cannot be run here"
+        part.rejected.append(Notice(f"run/{want.name}", "workflow-missing", message, want.source))
+        return
+    revision, workflow, adapter = pinned
+    run = ActiveRun(
+        uid=uid_of(desired.lineage or recorded.scope, desired.place.project, desired.place.environment, want.name, incarnation),
+        place=desired.place,
+        name=want.name,
+        incarnation=incarnation,
+        owner=desired.folder,
+        workflow=want.workflow,
+        adapter=adapter,
+        spec_hash=want.spec_hash,
+        input=want.input,
+        revision=revision,
+        status=Status.PENDING,
+        reason="",
+        message="",
+        claim=0,
+        confirmed=False,
+        journal_size=0,
+        attempt=1,
+        deaths=0,
+        created_at=now,
+        facts=run_facts(want),
+        suspend=want.suspend,
+        priority=want.priority,
+        concurrency=0 if workflow is None else workflow.concurrency,
+        cancel="canceled by its manifest" if want.cancel else None,
+        source=want.source,
+    )
+    part.actions.append(Start(run, want.rerun, why or f"of {want.workflow}"))
+
+
+def _rerun(part: RunPart, desired: Desired, recorded: Recorded, revisions: Revisions, want: Run, known: RunLine, why: str, *, now: datetime) -> None:
+    """Start the next incarnation; one that is active is canceled first, and followed in the pass after its end."""
+    if known.ended:
+        _start(part, desired, recorded, revisions, want, known.incarnation + 1, why, now=now)
+    elif known.cancel is None:
+        part.actions.append(Edit(known.uid, want.name, {"cancel": f"replaced ({why})"}, f"canceled first: {why}", want.source))
+
+
+def _changed(part: RunPart, desired: Desired, recorded: Recorded, revisions: Revisions, want: Run, known: RunLine, *, now: datetime) -> None:
+    """Another workflow or input: fine before the first start, a new incarnation or a rejected edit after it."""
+    if not known.ended and known.claim == 0 and want.workflow in revisions:
+        revision = revisions[want.workflow][0].digest
+        changes: dict[str, Json] = {"workflow": want.workflow, "input": encode_json(want.input), "spec_hash": want.spec_hash, "revision": revision}
+        part.actions.append(Edit(known.uid, want.name, changes, "changed before its start", want.source))
+    elif want.on_change == "rerun":
+        _rerun(part, desired, recorded, revisions, want, known, "its manifest changed", now=now)
+    else:
+        what = "workflow" if want.workflow != known.workflow else "input"
+        state = "has ended" if known.ended else "is under way"
+        message = f"{what} changed, and the run {state}: give the new one another name, or set spec.rerun or onChange: rerun"
+        part.rejected.append(Notice(f"run/{want.name}", "edited-after-start", message, want.source))
+
+
+def _edit(part: RunPart, desired: Desired, revisions: Revisions, want: Run, known: RunLine) -> None:
+    changes: dict[str, Json] = {}
+    if bool(known.suspend) != want.suspend:
+        changes["suspend"] = want.suspend
+    if known.priority != want.priority:
+        changes["priority"] = want.priority
+    if want.cancel and known.cancel is None:
+        changes["cancel"] = "canceled by its manifest"
+    if known.owner != desired.folder:
+        changes["owner"] = desired.folder
+    facts = run_facts(want)
+    if facts != json.loads(known.facts):
+        changes["facts"] = encode_json(facts)
+    pinned = revisions.get(want.workflow)
+    if known.claim == 0 and pinned is not None and pinned[0].digest != known.revision:
+        changes["revision"] = pinned[0].digest
+    if changes:
+        part.actions.append(Edit(known.uid, want.name, changes, f"{', '.join(sorted(changes))} changed", want.source))
+    else:
+        part.unchanged += 1
+
+
+def run_facts(run: Run) -> dict[str, Json]:
+    """Return what is kept of a run's manifest beside its own columns; what is not set is left out."""
+    facts: dict[str, Json] = {}
+    if run.start_after is not None:
+        facts["start_after"] = stamp(run.start_after)
+    if run.start_deadline is not None:
+        facts["start_deadline_ms"] = milliseconds(run.start_deadline)
+    if run.depends_on:
+        facts["depends_on"] = list(run.depends_on)
+    if run.on_delete != "cancel":
+        facts["on_delete"] = run.on_delete
+    if run.prune != "enabled":
+        facts["prune"] = run.prune
+    if run.labels:
+        facts["labels"] = dict(run.labels)
+    if run.task is not None:
+        facts["task"] = run.task
+    if run.signals:
+        facts["signals"] = dict(run.signals)
+    return facts

@@ -1,0 +1,127 @@
+"""The pass: load, observe, decide, perform, record. It looks at the present, never at how it got here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from reconciler.actions import Edit, Plan, Postpone
+from reconciler.apply import Applied, Hands, apply, record
+from reconciler.model import Desired, Place, Status
+from reconciler.observe import news, observe, settled
+from reconciler.plan import Limits, Observed, decide
+from reconciler.plan.progress import deadline_of
+from reconciler.recorded import ActiveRun, Recorded
+from reconciler.state import Store, events, runs, workflows
+
+NOWHERE = Place("", "")
+_FOR_A_PERSON = ("state-unknown", "quarantined")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one pass saw and did. `active` are the runs that had not ended when it was over."""
+
+    place: Place
+    plan: Plan
+    applied: Applied
+    ended: tuple[ActiveRun, ...] = ()
+    active: Mapping[str, ActiveRun] = field(default_factory=dict)
+
+
+class Reconciler:
+    """Runs passes over one folder at a time, and over the runs that are known already."""
+
+    def __init__(self, hands: Hands, limits: Limits, scope: str) -> None:
+        """`scope` is the random id of this installation, for folders without a lineage."""
+        self._hands, self._limits, self._scope = hands, limits, scope
+
+    def run_pass(self, desired: Desired | None, *, revision: str = "") -> Report:
+        """Move the world one step towards the manifests; without manifests, carry on what is known."""
+        store, clock = self._hands.store, self._hands.clock
+        recorded = load(store, desired, self._scope)
+        observed = observe(desired, recorded, self._hands.adapters, dependencies(store, recorded))
+        fresh = news(recorded, observed)
+        ended = record(store, recorded, fresh, now=clock.now())
+        self._sweep(recorded, observed, ended)
+        recorded = settled(recorded, fresh)
+        plan = decide(desired, recorded, observed, self._limits, now=clock.now())
+        place = NOWHERE if desired is None else desired.place
+        applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
+        if desired is not None:
+            self._remember(desired, plan, applied, revision)
+        return Report(place, plan, applied, tuple(ended), runs.active_runs(store))
+
+    def _sweep(self, recorded: Recorded, observed: Observed, ended: list[ActiveRun]) -> None:
+        """Kill what a canceled run has left behind: its whole tree is gone after its end."""
+        for run in ended:
+            if run.cancel is not None and run.adapter in self._hands.adapters:
+                self._hands.adapters[run.adapter].kill(run.uid)
+
+    def _remember(self, desired: Desired, plan: Plan, applied: Applied, revision: str) -> None:
+        """Keep a row of a pass that did something, and register the place at its first pass."""
+        store, now = self._hands.store, self._hands.clock.now()
+        known = workflows.place_known(store, desired.place)
+        if known != (desired.lineage, desired.folder):
+            with store.transaction():
+                workflows.save_place(store, desired.place, lineage=desired.lineage, folder=desired.folder, now=now)
+        if plan.actions:
+            summary = {"changes": len(plan.changes), "failures": len(applied.failures), "rejected": len(plan.rejected), "held": len(plan.held)}
+            with store.transaction():
+                events.add_pass(store, desired.place, folder=desired.folder, revision=revision, summary=summary, now=now)
+
+    def next_due(self, active: Mapping[str, ActiveRun]) -> datetime | None:
+        """Return the next instant at which a look is worth while without any news."""
+        return min((due for run in active.values() for due in _dues(run)), default=None)
+
+
+def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime) -> Plan:
+    """Return the plan of a pass without writing anything, also not what was seen."""
+    recorded = Recorded(scope=scope) if store is None else load(store, desired, scope)
+    observed = observe(desired, recorded, hands.adapters, {} if store is None else dependencies(store, recorded))
+    return decide(desired, settled(recorded, news(recorded, observed)), observed, limits, now=now)
+
+
+def load(store: Store, desired: Desired | None, scope: str) -> Recorded:
+    """Return what is remembered of a place, and every run that has not ended."""
+    active = runs.active_runs(store)
+    if desired is None:
+        return Recorded(active=active, scope=scope)
+    return Recorded(workflows.known_workflows(store, desired.place), runs.latest_runs(store, desired.place), active, scope=scope)
+
+
+def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:
+    """Return the statuses of the runs that pending ones wait for."""
+    found = {}
+    for run in recorded.active.values():
+        for other in run.facts.get("depends_on", ()):
+            name = other.removeprefix("run/")
+            status = runs.status_of(store, run.place, name)
+            if status is not None:
+                found[f"{run.place.project}/{run.place.environment}/{name}"] = status
+    return found
+
+
+def _dues(run: ActiveRun) -> list[datetime]:
+    dues = [due for due in (run.due_at, run.not_before, deadline_of(run)) if due is not None]
+    if "start_after" in run.facts and run.claim == 0:
+        dues.append(datetime.fromisoformat(run.facts["start_after"]))
+    if run.cancel_sent_at is not None:
+        times = run.revision.settings.get("cancel", {})
+        dues.append(run.cancel_sent_at + timedelta(milliseconds=times.get("grace_ms", 0) + times.get("cleanup_ms", 0) + 2000))
+    return dues
+
+
+def held_for_a_person(report: Report) -> bool:
+    """Say whether something waits for a person (exit 6)."""
+    postponed = any(isinstance(action, Postpone) and action.reason in _FOR_A_PERSON for action in report.plan.actions)
+    return bool(report.plan.held) or postponed
+
+
+def needs_manifests_again(plan: Plan) -> bool:
+    """Say whether a later pass must see the manifests again: a run is canceled first and followed by its next incarnation."""
+    return any(isinstance(action, Edit) and "cancel" in action.changes for action in plan.actions)
+
+
+def is_busy(run: ActiveRun) -> bool:
+    """Say whether a worker holds a run, or could be given it now."""
+    return run.status in (Status.RUNNING, Status.CANCELING) or (run.status is Status.PENDING and run.reason in ("", "concurrency", "backoff"))

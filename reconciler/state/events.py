@@ -1,0 +1,84 @@
+"""What happened: events, counted where they repeat, and the passes that did something."""
+
+import json
+from datetime import datetime
+
+from reconciler.clock import stamp
+from reconciler.digest import Json
+from reconciler.journal import encode_json
+from reconciler.model import Place
+from reconciler.state.store import Store
+
+
+def add_event(store: Store, place: Place, about: str, reason: str, message: str, *, now: datetime) -> None:
+    """Remember that something happened to an object; the same again only counts."""
+    store.db.execute(
+        """
+        INSERT INTO events (project, environment, object, reason, message, first_at, last_at)
+        VALUES (:project, :environment, :object, :reason, :message, :now, :now)
+        ON CONFLICT (project, environment, object, reason, message) DO UPDATE SET count = count + 1, last_at = excluded.last_at
+        """,
+        {"project": place.project, "environment": place.environment, "object": about, "reason": reason, "message": message, "now": stamp(now)},
+    )
+
+
+def events_of(store: Store, place: Place, about: str, limit: int) -> list[dict[str, Json]]:
+    """Return the latest events of an object, oldest first."""
+    rows = store.db.execute(
+        """
+        SELECT last_at, reason, message, count
+          FROM events
+         WHERE project = :project AND environment = :environment AND object = :object
+         ORDER BY last_at DESC, id DESC
+         LIMIT :limit
+        """,
+        {"project": place.project, "environment": place.environment, "object": about, "limit": limit},
+    )
+    return [{"at": at, "reason": reason, "message": message, "count": count} for at, reason, message, count in reversed(rows.fetchall())]
+
+
+def add_pass(store: Store, place: Place, *, folder: str, revision: str, summary: Json, now: datetime) -> None:
+    """Remember a pass that did something."""
+    store.db.execute(
+        """
+        INSERT INTO passes (at, folder, project, environment, revision, summary)
+        VALUES (:now, :folder, :project, :environment, :revision, :summary)
+        """,
+        {
+            "now": stamp(now),
+            "folder": folder,
+            "project": place.project,
+            "environment": place.environment,
+            "revision": revision,
+            "summary": encode_json(summary),
+        },
+    )
+
+
+def last_pass(store: Store) -> dict[str, Json] | None:
+    """Return the latest pass that did something."""
+    row = store.db.execute("SELECT at, folder, project, environment, revision, summary FROM passes ORDER BY id DESC LIMIT 1").fetchone()
+    if row is None:
+        return None
+    names = ("at", "folder", "project", "environment", "revision")
+    return {**dict(zip(names, row[:5], strict=True)), "summary": json.loads(row[5])}
+
+
+def add_request(store: Store, place: Place, about: str, verb: str, data: Json, who: str, *, now: datetime) -> int:
+    """Record what a person asked for by command."""
+    cursor = store.db.execute(
+        """
+        INSERT INTO requests (project, environment, object, verb, data, who, at, handled_at)
+        VALUES (:project, :environment, :object, :verb, :data, :who, :now, :now)
+        """,
+        {
+            "project": place.project,
+            "environment": place.environment,
+            "object": about,
+            "verb": verb,
+            "data": encode_json(data),
+            "who": who,
+            "now": stamp(now),
+        },
+    )
+    return int(cursor.lastrowid or 0)

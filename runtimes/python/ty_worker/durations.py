@@ -1,0 +1,50 @@
+"""Durations as workflow code writes them: a number of seconds, or text such as "500ms", "30s", "1h30m", "7d"."""
+
+import re
+from math import ceil, isfinite
+
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+", re.ASCII)
+_LONGEST = 36_500 * _UNITS["d"]
+
+
+def milliseconds(value: object, what: str) -> int:
+    """Return a duration in whole milliseconds, rounded up. Raises TypeError that begins with `what`."""
+    length = -1.0
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        length = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+    elif isinstance(value, float) and isfinite(value):
+        length = round(value * 1000, 6)  # 0.07 s are 70 ms, not 71
+    elif isinstance(value, int) and not isinstance(value, bool):
+        length = value * 1000
+    if length < 0:
+        message = f'{what} must be seconds or text such as "500ms", "30s", "1h30m" or "7d", got {shown(value)}'
+        raise TypeError(message)
+    if length > _LONGEST:
+        message = f"{what} is longer than a hundred years: {shown(value)}"
+        raise TypeError(message)
+    return ceil(length)
+
+
+def format_duration(ms: float) -> str:
+    """Write milliseconds exactly: `10m`, `1h30m`, `1.5s`, `250ms`."""
+    if ms < 1000:
+        return f"{ms:g}ms"
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)):
+        count, ms = divmod(ms, size)
+        if count:
+            parts.append(f"{count:g}{unit}")
+    if ms:
+        parts.append(f"{ms / 1000:g}s")
+    return "".join(parts)
+
+
+def shown(value: object) -> str:
+    """Describe a value in an error message: text in quotes, numbers as they are, else its type."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:60] + "...")
+    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 10**60):
+        return repr(value)
+    return f"a value of type {type(value).__name__}"
