@@ -78,15 +78,16 @@ class EnvVar:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The code of a workflow as it is in the folder: `files` maps relative paths to SHA-256, `root` is where they are.
+    """The code of a workflow as it is in the folder: `files` maps paths below `root` to SHA-256, `root` is a path below `folder`.
 
-    Inline code has its text in `text` and an empty `root`.
+    `folder` is the absolute path of the manifests. Inline code has its text in `text`, and no `root` and `folder`.
     """
 
     files: Mapping[str, str]
     entry: str
     root: str = ""
     text: str | None = None
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 """The pass: load, observe, decide, perform, record. It looks at the present, never at how it got here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.actions import Edit, Plan, Postpone
 from reconciler.apply import Applied, Hands, apply, record
-from reconciler.model import Desired, Place, Status
+from reconciler.model import Desired, Place
 from reconciler.observe import news, observe, settled
-from reconciler.plan import Limits, Observed, decide
+from reconciler.plan import Limits, decide
 from reconciler.plan.progress import deadline_of
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.state import Store, events, runs, workflows
@@ -35,23 +35,29 @@ class Reconciler:
         """`scope` is the random id of this installation, for folders without a lineage."""
         self._hands, self._limits, self._scope = hands, limits, scope
 
-    def run_pass(self, desired: Desired | None, *, revision: str = "") -> Report:
-        """Move the world one step towards the manifests; without manifests, carry on what is known."""
+    def run_pass(
+        self, desired: Desired | None, *, revision: str = "", show: Callable[[Plan], None] = lambda _: None, approved: frozenset[str] = frozenset()
+    ) -> Report:
+        """Move the world one step towards the manifests; without manifests, carry on what is known.
+
+        `show` is called with the plan before it is carried out.
+        """
         store, clock = self._hands.store, self._hands.clock
         recorded = load(store, desired, self._scope)
         observed = observe(desired, recorded, self._hands.adapters, dependencies(store, recorded))
         fresh = news(recorded, observed)
         ended = record(store, recorded, fresh, now=clock.now())
-        self._sweep(recorded, observed, ended)
+        self._sweep(ended)
         recorded = settled(recorded, fresh)
-        plan = decide(desired, recorded, observed, self._limits, now=clock.now())
+        plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved)
+        show(plan)
         place = NOWHERE if desired is None else desired.place
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
         if desired is not None:
             self._remember(desired, plan, applied, revision)
         return Report(place, plan, applied, tuple(ended), runs.active_runs(store))
 
-    def _sweep(self, recorded: Recorded, observed: Observed, ended: list[ActiveRun]) -> None:
+    def _sweep(self, ended: list[ActiveRun]) -> None:
         """Kill what a canceled run has left behind: its whole tree is gone after its end."""
         for run in ended:
             if run.cancel is not None and run.adapter in self._hands.adapters:
@@ -69,16 +75,17 @@ class Reconciler:
             with store.transaction():
                 events.add_pass(store, desired.place, folder=desired.folder, revision=revision, summary=summary, now=now)
 
-    def next_due(self, active: Mapping[str, ActiveRun]) -> datetime | None:
-        """Return the next instant at which a look is worth while without any news."""
-        return min((due for run in active.values() for due in _dues(run)), default=None)
-
 
 def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime) -> Plan:
     """Return the plan of a pass without writing anything, also not what was seen."""
     recorded = Recorded(scope=scope) if store is None else load(store, desired, scope)
     observed = observe(desired, recorded, hands.adapters, {} if store is None else dependencies(store, recorded))
     return decide(desired, settled(recorded, news(recorded, observed)), observed, limits, now=now)
+
+
+def next_due(active: Mapping[str, ActiveRun]) -> datetime | None:
+    """Return the next instant at which a look is worth while without any news."""
+    return min((due for run in active.values() for due in _dues(run)), default=None)
 
 
 def load(store: Store, desired: Desired | None, scope: str) -> Recorded:
@@ -120,8 +127,3 @@ def held_for_a_person(report: Report) -> bool:
 def needs_manifests_again(plan: Plan) -> bool:
     """Say whether a later pass must see the manifests again: a run is canceled first and followed by its next incarnation."""
     return any(isinstance(action, Edit) and "cancel" in action.changes for action in plan.actions)
-
-
-def is_busy(run: ActiveRun) -> bool:
-    """Say whether a worker holds a run, or could be given it now."""
-    return run.status in (Status.RUNNING, Status.CANCELING) or (run.status is Status.PENDING and run.reason in ("", "concurrency", "backoff"))

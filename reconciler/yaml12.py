@@ -75,7 +75,7 @@ def read_documents(data: bytes, *, positions: bool = False) -> list[Document]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    reader = _Reader(yaml.parse(data, Loader=loader), positions=positions)
+    reader = _Reader(iter(loader(data).get_event, None), yaml, positions=positions)
     try:
         return list(reader.documents())
     except yaml.YAMLError as error:
@@ -90,8 +90,10 @@ def pointer_of(path: list[Any]) -> str:
 class _Reader:
     """Builds values from events, and stops before anything gets too deep or too many."""
 
-    def __init__(self, events: Iterator[Any], *, positions: bool) -> None:
+    def __init__(self, events: Iterator[Any], yaml: Any, *, positions: bool) -> None:
         self._events = events
+        self._start, self._alias_kind, self._scalar_kind = yaml.DocumentStartEvent, yaml.AliasEvent, yaml.ScalarEvent
+        self._mapping_start, self._mapping_end, self._sequence_end = yaml.MappingStartEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent
         self._with_positions = positions
         self._positions: Positions | None = None
         self._anchors: dict[str, tuple[Json, int, int]] = {}
@@ -103,7 +105,7 @@ class _Reader:
 
     def documents(self) -> Iterator[Document]:
         for event in self._events:
-            if type(event).__name__ != "DocumentStartEvent":
+            if type(event) is not self._start:
                 continue
             self._anchors, self._remarks, self._path = {}, [], []
             self._positions = Positions() if self._with_positions else None
@@ -115,20 +117,31 @@ class _Reader:
         if self._positions is not None:
             self._positions.values[pointer_of(self._path)] = (event.start_mark.line + 1, event.start_mark.column + 1)
         self._take(event, 1)
-        kind = type(event).__name__
-        if kind == "AliasEvent":
+        kind = type(event)
+        if kind is self._scalar_kind and event.anchor is None and event.tag is None:
+            return self._scalar(event) if event.implicit[0] else event.value
+        if kind is self._alias_kind:
             return self._alias(event)
         if event.tag is not None:
             self._remark(event, f"the tag {event.tag!r} is not read", "write the value without a tag; quotes make it a string")
+        if event.anchor is None:
+            return self._unmarked(event)
         before, self._deepest, count = self._deepest, self._depth, self._count
-        value: Json
-        if kind == "ScalarEvent":
-            value = self._scalar(event) if event.implicit[0] else event.value
-        else:
-            value = self._collection(event, kind)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = (value, self._count - count + 1, self._deepest - self._depth)
+        value = self._unmarked(event)
+        self._anchors[event.anchor] = (value, self._count - count + 1, self._deepest - self._depth)
         self._deepest = max(before, self._deepest)
+        return value
+
+    def _unmarked(self, event: Any) -> Json:
+        """Return the value of an event, whatever anchor or tag it has."""
+        if type(event) is self._scalar_kind:
+            return self._scalar(event) if event.implicit[0] else event.value
+        self._depth += 1
+        self._check_depth(event, 0)
+        self._path.append(None)
+        value: Json = self._mapping() if type(event) is self._mapping_start else self._sequence()
+        self._path.pop()
+        self._depth -= 1
         return value
 
     def _take(self, event: Any, values: int) -> None:
@@ -137,15 +150,6 @@ class _Reader:
             message = f"more than {MOST_VALUES:,} values in one file"
             raise YamlError(event.start_mark.line + 1, event.start_mark.column + 1, message, "put a large input into a file of its own: inputFile")
 
-    def _collection(self, event: Any, kind: str) -> Json:
-        self._depth += 1
-        self._check_depth(event, 0)
-        self._path.append(None)
-        value: Json = self._mapping() if kind == "MappingStartEvent" else self._sequence()
-        self._path.pop()
-        self._depth -= 1
-        return value
-
     def _check_depth(self, event: Any, more: int) -> None:
         self._deepest = max(self._deepest, self._depth + more)
         if self._depth + more > DEEPEST:
@@ -153,14 +157,14 @@ class _Reader:
 
     def _sequence(self) -> list[Json]:
         values: list[Json] = []
-        while type(event := next(self._events)).__name__ != "SequenceEndEvent":
+        while type(event := next(self._events)) is not self._sequence_end:
             self._path[-1] = len(values)
             values.append(self._node(event))
         return values
 
     def _mapping(self) -> dict[str, Json]:
         values: dict[str, Json] = {}
-        while type(event := next(self._events)).__name__ != "MappingEndEvent":
+        while type(event := next(self._events)) is not self._mapping_end:
             key = self._key(event)
             self._path[-1] = key if key is not None else "?"
             if self._positions is not None and key is not None and key not in values:
@@ -178,7 +182,7 @@ class _Reader:
 
     def _key(self, event: Any) -> str | None:
         """Return the key, or None for one that is no string."""
-        if type(event).__name__ != "ScalarEvent":
+        if type(event) is not self._scalar_kind:
             self._path[-1] = "?"
             self._remark(event, "a key must be plain text")
             kept, self._positions = self._positions, None

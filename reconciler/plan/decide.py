@@ -32,7 +32,9 @@ class Observed:
     statuses: Mapping[str, str] = field(default_factory=dict)
 
 
-def decide(desired: Desired | None, recorded: Recorded, observed: Observed, limits: Limits, *, now: datetime) -> Plan:
+def decide(
+    desired: Desired | None, recorded: Recorded, observed: Observed, limits: Limits, *, now: datetime, approved: frozenset[str] = frozenset()
+) -> Plan:
     """Return what a pass would do. Without `desired` only runs that are known already are carried on."""
     actions: list[Action] = []
     rejected: list[Notice] = []
@@ -43,7 +45,7 @@ def decide(desired: Desired | None, recorded: Recorded, observed: Observed, limi
     if desired is not None:
         workflows = decide_workflows(desired, recorded, observed.deployed, observed.absent, observed.gone)
         runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now)
-        pruned = prune(desired, recorded)
+        pruned = prune(desired, recorded, approved)
         actions += [*workflows.actions, *runs.actions, *pruned.actions]
         rejected += [*workflows.rejected, *runs.rejected]
         held += pruned.held

@@ -19,8 +19,8 @@ class PrunePart:
     held: list[Notice] = field(default_factory=list)
 
 
-def prune(desired: Desired, recorded: Recorded) -> PrunePart:
-    """Decide what goes; everything or nothing, so that a half-read folder takes nothing down."""
+def prune(desired: Desired, recorded: Recorded, approved: frozenset[str]) -> PrunePart:
+    """Decide what goes; everything or nothing, so that a half-read folder takes nothing down. `approved` objects were deleted on purpose."""
     part = PrunePart()
     for name, run in recorded.runs.items():
         if run.ended or run.owner != desired.folder or run.cancel is not None or name in desired.runs or f"run/{name}" in desired.invalid:
@@ -41,7 +41,8 @@ def prune(desired: Desired, recorded: Recorded) -> PrunePart:
             continue
         reason = "its manifest is gone; its runs end on their revision" if name in busy else "its manifest is gone"
         part.actions.append(RemoveWorkflow(name, workflow.revision.digest, reason, workflow.source))
-    why = _guard(desired, recorded, len(part.actions)) if part.actions else None
+    doubtful = [action for action in part.actions if _object(action) not in approved]
+    why = _guard(desired, recorded, len(doubtful)) if doubtful else None
     if why is not None:
         return PrunePart([], [Notice(_object(action), "prune-held", why) for action in part.actions])
     return part

@@ -24,7 +24,7 @@ SELECT runs.*, revisions.spec AS revision_spec
 def latest_runs(store: Store, place: Place) -> dict[str, RunLine]:
     """Return the latest incarnation of every run of a place, by name."""
     rows = store.db.execute(
-        f"SELECT {_LINE} FROM runs WHERE project = :project AND environment = :environment GROUP BY name",  # noqa: S608
+        f"SELECT {_LINE} FROM runs WHERE project = :project AND environment = :environment GROUP BY name",
         {"project": place.project, "environment": place.environment},
     )
     return {row[0]: RunLine._make(row) for row in rows}
@@ -238,6 +238,6 @@ def edit_run(store: Store, uid: str, changes: Mapping[str, Json]) -> None:
     }
     names = sorted(set(changes) & allowed)
     store.db.execute(  # the names are of the list above
-        f"UPDATE runs SET {', '.join(f'{name} = :{name}' for name in names)} WHERE uid = :uid",  # noqa: S608
+        f"UPDATE runs SET {', '.join(f'{name} = :{name}' for name in names)} WHERE uid = :uid",
         {**{name: changes[name] for name in names}, "uid": uid},
     )

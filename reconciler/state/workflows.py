@@ -36,6 +36,19 @@ def places_with(store: Store, workflow: str) -> list[Place]:
     return [Place(project, environment) for project, environment in rows]
 
 
+def places_of(store: Store, owner: str) -> list[Place]:
+    """Return the places in which a folder owns a workflow or a run that has not ended."""
+    rows = store.db.execute(
+        """
+        SELECT project, environment FROM workflows WHERE owner = :owner
+        UNION
+        SELECT project, environment FROM runs WHERE owner = :owner AND completed_at IS NULL
+        """,
+        {"owner": owner},
+    )
+    return [Place(project, environment) for project, environment in rows]
+
+
 def save_revision(store: Store, revision: Revision, adapter: str, resolved: Json, *, deployed: bool, now: datetime) -> None:
     """Remember a revision, and whether it was deployed."""
     store.db.execute(

@@ -4,6 +4,7 @@ import fs from "node:fs";
 
 const { setTimeout, clearTimeout, setImmediate, Date: RealDate } = globalThis;
 const { toISOString } = RealDate.prototype;
+const { performance } = globalThis;
 const activeResources = process.getActiveResourcesInfo.bind(process);
 
 // Timers count monotonic time and overflow at 2^31 ms; a machine that was asleep is noticed this much later at most.
@@ -16,6 +17,9 @@ let fatal = (error) => {
 
 /** Return the present instant in milliseconds. */
 export const now = RealDate.now.bind(RealDate);
+
+/** Return milliseconds that only ever grow. */
+export const elapsed = performance.now.bind(performance);
 
 let stamped = NaN;
 let text = "";

@@ -1,33 +1,20 @@
 // One attempt of the body: calls are matched with the journal, and results are released to the code one at a time,
 // in journal order, live and in replay alike. Knows nothing of files, so that another journal can take their place.
 
-import { LimitError, NonDeterminismError, rebuildError } from "./errors.mjs";
-import { exceeds } from "./values.mjs";
+import { Call, keyOf, nameProblem } from "./calls.mjs";
 import { shown } from "./durations.mjs";
+import { AbortError, LimitError, NonDeterminismError, rebuildError } from "./errors.mjs";
 
-// eslint-disable-next-line no-control-regex -- names are refused for exactly these
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
-const OCCURRENCE = /#\d+$/;
-const LONGEST_NAME = 200;
+const { parse } = JSON;
+const ignore = () => undefined;
 
-/** One call that the code made. */
-class Call {
-  /** The earliest instant at which something happens by itself; undefined while something runs. */
-  due = undefined;
-  closed = false;
-
-  constructor(kind, key, details) {
-    this.kind = kind;
-    this.key = key;
-    this.details = details;
-    this.promise = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-  }
-}
-
-/** The rules of replay for one attempt of the body. */
+/**
+ * The rules of replay for one attempt of the body.
+ *
+ * A kind of call is an object with `name`, `signature`, `durable` (whether a result is synced before it is released), and
+ * `details(...)` checks the arguments, `fields(call)` is what its request records, `start(call)`, `resume(call, recorded)`,
+ * `halt(call, reason)` and, for what can wait, `wait(call)`.
+ */
 export class Attempt {
   /** How many results were released to the code. */
   released = 0;
@@ -41,61 +28,86 @@ export class Attempt {
   activity = 0;
   /** Set once no result is released and nothing is started any more. */
   stopped = false;
-  /** Set while the body has ended but recorded requests may still be asked for. */
+  /** Set when a try that fails is its step's last, because the body has ended. */
+  aborting = false;
+  /** How the body ended, while recorded requests may still be asked for. */
   ending = null;
+  /** Set once the body has ended, in whatever way. */
+  bodyEnded = false;
   #calls = new Map();
   #names = new Map();
   #unasked = 0;
   #turning = false;
   #syncing = false;
-  #wanted = 0;
+  #drained = ignore;
   #end;
 
-  /** `port` is what surrounds the run: journal, clock, scope; `past` its history; `onQuiet()` is called when nothing can be released. */
-  constructor(port, past, { limits, onQuiet }) {
+  /** `port` is what surrounds the run (journal, clock, scope), `past` its history, `quiet` looks when nothing can be released. */
+  constructor(port, past, limits) {
     this.port = port;
     this.past = past;
     this.limits = limits;
-    this.onQuiet = onQuiet;
+    this.quiet = { look: ignore, over: ignore };
     this.results = past.results.map((record) => ({ record, position: 0 }));
     this.recorded = this.results.length;
     this.outcome = new Promise((resolve) => (this.#end = resolve));
   }
 
+  /** Start the body; the promise tells how it ended, or why it was stopped. */
+  run(body) {
+    const started = this.port.scope.enter(undefined, () => new Promise((resolve) => resolve(body())));
+    started.then(
+      (value) => this.#bodyOver({ kind: "returned", value }),
+      (error) => this.#bodyOver({ kind: "threw", error }),
+    );
+    this.wake();
+    return this.outcome;
+  }
+
   /** Make a call of `kind` and return the promise of its result. */
-  call(kind, name, details) {
-    if (this.stopped) return never();
-    const problem = this.#refusal(kind, name);
-    if (problem !== undefined) return Promise.reject(problem);
-    const call = new Call(kind, this.#keyOf(name), details);
-    this.#calls.set(call.key, call);
+  call(kind, name, ...options) {
+    if (this.stopped) return new Promise(ignore);
+    let call;
+    try {
+      call = this.#accept(kind, name, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const recorded = this.past.byKey.get(call.key);
     if (recorded === undefined) this.#ask(call);
-    else if (recorded.kind !== kind.name) this.#diverge(`${kind.name} ${shown(call.key)} was recorded as a ${recorded.kind}: the code has changed`);
-    else this.#again(call, recorded);
+    else if (recorded.kind === kind.name) this.#again(call, recorded);
+    else this.#refuse(new NonDeterminismError(`${kind.name} ${shown(call.key)} was recorded as a ${recorded.kind}: the code has changed since`));
     this.wake();
     return call.promise;
   }
 
-  #refusal(kind, name) {
+  #accept(kind, name, options) {
     const problem = nameProblem(name);
-    if (problem !== undefined) return new TypeError(`${kind.signature}: name ${problem}`);
+    if (problem !== undefined) throw new TypeError(`${kind.signature}: name ${problem}`);
+    const details = kind.details(name, ...options);
     const step = this.port.scope.step();
-    if (step !== undefined) return new TypeError(`${kind.name} ${shown(name)} was called inside the body of step ${shown(step)}: call it from the workflow`);
-    if (this.#calls.size >= this.limits.calls) return new LimitError(`more than ${this.limits.calls} calls in one run (limits.calls)`);
-    return undefined;
-  }
-
-  #keyOf(name) {
+    if (step !== undefined) throw new TypeError(`${kind.name} ${shown(name)} was called inside the body of step ${shown(step)}: call it from the workflow`);
+    if (this.#calls.size >= this.limits.calls) throw new LimitError(`more than ${this.limits.calls} calls in one run (limits.calls)`);
     const count = (this.#names.get(name) ?? 0) + 1;
     this.#names.set(name, count);
-    return count === 1 ? name : `${name}#${count}`;
+    const call = new Call(kind, keyOf(name, count), details);
+    this.#calls.set(call.key, call);
+    return call;
+  }
+
+  #ask(call) {
+    if (this.#caughtUp() && this.ending === null) this.#commit(call);
+    else this.held.push(call);
   }
 
   #again(call, recorded) {
     const { requests, settled } = this.past;
     while (this.#unasked < requests.length && this.#calls.has(requests[this.#unasked].key)) this.#unasked += 1;
-    if (this.ending === null && !settled.has(call.key)) {
+    if (this.ending !== null) {
+      if (this.#unasked >= requests.length) this.end(this.ending);
+      return;
+    }
+    if (!settled.has(call.key)) {
       if (recorded.memo) this.#remember(call);
       else {
         this.open.add(call);
@@ -105,29 +117,23 @@ export class Attempt {
     this.#commitHeld();
   }
 
-  #ask(call) {
-    if (this.#caughtUp() && this.ending === null) this.#commit(call);
-    else this.held.push(call);
-  }
-
   #caughtUp() {
     return this.released >= this.recorded && this.#unasked >= this.past.requests.length;
   }
 
   #commitHeld() {
-    while (this.held.length > 0 && this.#caughtUp() && !this.stopped && this.ending === null) this.#commit(this.held.shift());
+    while (this.held.length > 0 && !this.stopped && this.#caughtUp()) this.#commit(this.held.shift());
   }
 
   #commit(call) {
-    if (this.port.journal.length > this.limits.journal) {
-      this.end({ kind: "refused", error: new LimitError(`the journal is larger than ${this.limits.journal} bytes (limits.journal)`) });
+    const { journal } = this.port;
+    if (journal.length > this.limits.journal) {
+      this.#refuse(new LimitError(`the journal is larger than ${this.limits.journal} bytes (limits.journal)`));
       return;
     }
     const { kind, key } = call;
-    const memo = this.past.memo.get(key);
-    const known = memo !== undefined && memo.kind === kind.name;
-    const fields = known ? { memo: true } : kind.fields(call);
-    this.port.journal.append("requested", { key, kind: kind.name, after: this.released, ...fields });
+    const known = this.past.memo.get(key)?.kind === kind.name;
+    journal.append("requested", { key, kind: kind.name, after: this.released, ...(known ? { memo: true } : kind.fields(call)) });
     if (this.stopped) return;
     if (known) this.#remember(call);
     else {
@@ -136,30 +142,30 @@ export class Attempt {
     }
   }
 
-  #remember(call) {
-    this.port.journal.append("completed", { key: call.key, memo: true });
-    this.results.push({ record: { type: "completed", key: call.key, memo: true }, position: 0 });
+  #remember({ key }) {
+    this.port.journal.append("completed", { key, memo: true });
+    this.results.push({ record: { type: "completed", key, memo: true }, position: 0 });
   }
 
-  /** Record the result of `call`, to be released when its turn comes. `raw` is its value as JSON text. */
-  settle(call, type, fields, raw = "") {
-    if (call.closed) return;
+  /** Record the result of `call`, to be released when its turn comes. `text` is its value as JSON. */
+  settle(call, type, fields, text) {
     call.closed = true;
-    call.due = undefined;
     this.open.delete(call);
-    const position = this.port.journal.append(type, { key: call.key, ...fields }, raw === "" ? "" : `,"value":${raw}`);
-    this.results.push({ record: { type, key: call.key, value: raw === "" ? undefined : JSON.parse(raw), ...fields }, position: call.kind.durable ? position : 0 });
+    const { key, kind } = call;
+    const position = this.port.journal.append(type, { key, ...fields }, text === undefined ? "" : `,"value":${text}`);
+    const record = text === undefined ? { type, key, ...fields } : { type, key, value: parse(text) };
+    this.results.push({ record, position: kind.durable ? position : 0 });
     this.wake();
   }
 
-  /** Have everything that was written so far synced soon; the result is settled when it is. */
-  durable() {
-    const { journal } = this.port;
-    this.#wanted = journal.size;
-    this.wake();
-    if (!this.port.alone()) return journal.sync();
-    journal.syncNow();
-    return Promise.resolve();
+  /** Make everything durable that was written so far; settled when it is. */
+  async durable() {
+    if (this.#alone()) this.port.journal.syncNow();
+    else await this.port.journal.sync();
+  }
+
+  #alone() {
+    return this.bodies === 0 && this.port.alone();
   }
 
   /** Look, in the next turn of the event loop, whether a result can be released. */
@@ -174,19 +180,19 @@ export class Attempt {
     this.#turning = false;
     if (this.stopped) return;
     const next = this.results[this.released];
-    if (next === undefined || this.ending !== null || !this.#isDue(this.released + 1)) this.onQuiet();
+    if (next === undefined || !this.#isDue(next.record, this.released + 1)) this.quiet.look();
     else if (this.#isDurable(next.position)) this.#release(next.record);
   };
 
-  #isDue(number) {
+  #isDue(record, number) {
     const blocking = this.past.requests[this.#unasked];
-    return blocking === undefined || blocking.after >= number;
+    return this.ending === null && this.#calls.has(record.key) && (blocking === undefined || blocking.after >= number);
   }
 
   #isDurable(position) {
     const { journal } = this.port;
     if (position <= journal.synced) return true;
-    if (this.port.alone() && this.bodies === 0) {
+    if (this.#alone()) {
       journal.syncNow();
       return position <= journal.synced;
     }
@@ -201,15 +207,82 @@ export class Attempt {
   }
 
   #release(record) {
+    this.goOn();
     this.released += 1;
     const call = this.#calls.get(record.key);
     if (record.type === "completed") call.resolve(record.memo ? this.past.memo.get(record.key).value : record.value);
     else {
-      // The failure is in the journal; code that never looks at this promise has chosen so.
+      // The failure is in the journal: code that never looks at this promise must not be told of it again.
       call.promise.catch(ignore);
       call.reject(rebuildError(record.error));
     }
     this.#commitHeld();
     this.wake();
+  }
+
+  /** Say that a wait is over. */
+  goOn() {
+    this.quiet.over();
+  }
+
+  #bodyOver(outcome) {
+    this.bodyEnded = true;
+    if (this.stopped) return;
+    if (this.#unasked >= this.past.requests.length) this.end(outcome);
+    else {
+      this.ending = outcome;
+      this.wake();
+    }
+  }
+
+  /** Return the error of a body that did not ask for what is recorded: it names the first difference. */
+  difference() {
+    const { kind, key } = this.past.requests[this.#unasked];
+    const asked = this.held.length > 0 ? `asked for ${this.held[0].kind.name} ${shown(this.held[0].key)}` : "did not ask for it";
+    const cause = this.ending?.kind === "threw" ? this.ending.error : undefined;
+    return new NonDeterminismError(`the journal holds ${kind} ${shown(key)} here, the code ${asked}: the code has changed since, or depends on more than its calls`, { cause });
+  }
+
+  #refuse(error) {
+    this.end({ kind: "refused", error });
+  }
+
+  /** Stop: no result is released and nothing starts from here on. The first to call this says why. */
+  end(outcome) {
+    if (this.stopped) return;
+    this.stopped = true;
+    this.#end(outcome);
+  }
+
+  /** Let the bodies of steps end that are running, for `grace` ms at most. With `reason` they are told to abort. */
+  async drain(grace, reason) {
+    this.aborting = reason !== null;
+    const error = reason === null ? null : new AbortError(reason);
+    for (const call of [...this.open]) call.kind.halt(call, error);
+    if (this.bodies === 0) return;
+    await new Promise((resolve) => {
+      const cancel = this.port.after(grace, resolve);
+      this.#drained = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  /** Say that the body of a step has ended. */
+  stepOver() {
+    this.bodies -= 1;
+    if (this.bodies === 0) this.#drained();
+  }
+
+  /** Record nothing more, whatever still runs. Returns the keys of the steps that have not ended. */
+  close() {
+    const left = [];
+    for (const call of this.open) {
+      call.closed = true;
+      call.kind.halt(call, null);
+      if (call.kind.name === "step") left.push(call.key);
+    }
+    return left;
   }
 }

@@ -40,6 +40,13 @@ export class NonDeterminismError extends NonRetryableError {
   }
 }
 
+/** The code cannot be loaded, or holds no workflow function. */
+export class LoadError extends NonRetryableError {
+  static {
+    this.prototype.name = "LoadError";
+  }
+}
+
 /** A try of a step took longer than its timeout, or a run longer than its deadline. */
 export class TimeoutError extends Error {
   static {
@@ -54,7 +61,7 @@ export class AbortError extends Error {
   }
 }
 
-const FINAL = new Set(["NonRetryableError", "NotSerializableError", "LimitError", "NonDeterminismError"]);
+const FINAL = new Set(["NonRetryableError", "NotSerializableError", "LimitError", "NonDeterminismError", "LoadError"]);
 
 /** Say whether a recorded error rules out another try. */
 export function isFinal(record) {

@@ -91,6 +91,8 @@ const FOLDS = {
   },
   completed: settle,
   failed: settle,
+  // The body ended without its result once, and so it does in every replay.
+  abandoned: (history, record) => history.settled.set(record.key, record),
   "body.failed": (history, record) => history.restart(record),
   canceling: (history, record) => (history.canceling = record),
   finished: (history, record) => (history.finished = record),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 
+from ty_worker.lines import encode_json
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 _DEEPEST = 5
 _LONGEST_TEXT = 16_384
 _LARGEST_FIELDS = 65_536
-_OWN = ("name", "message", "stack", "fields", "cause")
+_OWN = ("name", "message", "stack", "fields", "cause", "args")
 # Raised inside a coroutine or a generator these would mean something else, and a group cannot be made without its members.
 _UNFIT = ("StopIteration", "StopAsyncIteration", "ExceptionGroup")
 
@@ -60,7 +62,7 @@ class StepError(Exception):
 
 
 _FINAL: dict[str, type[Exception]] = {
-    kind.__name__: kind for kind in (NonRetryableError, NotSerializableError, LimitError, NonDeterminismError, LoadError, CallError)
+    kind.__name__: kind for kind in (NonRetryableError, NotSerializableError, LimitError, NonDeterminismError)
 }
 _classes: dict[str, type[StepError]] = {}
 
@@ -151,7 +153,7 @@ def _is_ours(path: str) -> bool:
 
 
 def _fields(error: BaseException) -> dict[str, Any]:
-    from ty_worker.values import plain
+    from ty_worker.values import plain  # it needs our classes
 
     found: dict[str, object] = dict(error.fields) if isinstance(error, StepError) else {}
     if isinstance(error, OSError):
@@ -165,7 +167,7 @@ def _fields(error: BaseException) -> dict[str, Any]:
             fields[_clean(name)] = plain(value)
         except NotSerializableError:
             continue
-    return fields
+    return fields if len(encode_json(fields)) <= _LARGEST_FIELDS else {}
 
 
 _FOLDER = __file__.rpartition("/")[0]

@@ -1,0 +1,145 @@
+"""The command line."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from reconciler.cli.context import CONTEXT, Globals
+from reconciler.cli.options import Command, read_quickly
+from reconciler.errors import TyOpenworkflowError, UsageError
+
+VERSION = "0.1.0"
+_USAGE = 64
+_INTERRUPTED = 130
+_GLOBALS = {"--config": "config", "--data-dir": "data_dir", "--project": "project", "--env": "env"}
+
+
+def main() -> None:
+    """Run the program and exit with its code. An error of ours is one or two lines, never a traceback."""
+    try:
+        code = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except TyOpenworkflowError as error:
+        _complain(str(error))
+        code = error.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted; runs go on in their workers, `ty-openworkflow status` shows them")
+        code = _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 1
+    sys.exit(code)
+
+
+def _complain(message: str) -> None:
+    from reconciler.render import Paint, plain
+
+    sys.stdout.flush()
+    CONTEXT.tell(f"{Paint(sys.stderr)('error', 'red')}: {plain(message)}")
+
+
+def _run(words: Sequence[str]) -> int:
+    if list(words) == ["--version"]:
+        CONTEXT.say(f"ty-openworkflow {VERSION}")
+        return 0
+    options, rest = _globals(words)
+    if rest:
+        command = _commands(rest[0]).get(rest[0])
+        if command is not None and options is not None:
+            values = read_quickly(command, rest[1:])
+            if values is not None:
+                CONTEXT.options = options
+                return command(**values)
+    return _with_typer(words)
+
+
+def _globals(words: Sequence[str]) -> tuple[Globals | None, list[str]]:
+    """Read the options in front of the command; None where typer has to answer."""
+    found: dict[str, str] = {}
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        name, sep, value = rest.pop(0).partition("=")
+        if name not in _GLOBALS or (not sep and not rest):
+            return None, rest
+        found[_GLOBALS[name]] = value if sep else rest.pop(0)
+    return Globals(**found), rest
+
+
+def _commands(only: str | None = None) -> dict[str, Command]:
+    """Return the commands by name; with `only`, no more than what holds that one is imported."""
+    commands: dict[str, Command] = {}
+    if only in (None, "validate", "plan", "reconcile"):
+        from reconciler.cli import declare
+
+        commands |= {"validate": declare.validate, "plan": declare.plan, "reconcile": declare.reconcile}
+    if only in (None, "list", "status", "logs", "wait"):
+        from reconciler.cli import look
+
+        commands |= {"list": look.list_objects, "status": look.status, "logs": look.logs, "wait": look.wait}
+    if only in (None, "deploy", "start", "delete", "cancel"):
+        from reconciler.cli import write
+
+        commands |= {"deploy": write.deploy, "start": write.start, "delete": write.delete, "cancel": write.cancel}
+    if only in (None, "init", "doctor", "schema"):
+        from reconciler.cli import setup
+
+        commands |= {"init": setup.init, "doctor": setup.doctor, "schema": setup.schema}
+    return commands
+
+
+_GROUPS = {
+    "Set up": ("init", "doctor", "schema"),
+    "Manifests": ("validate", "plan", "reconcile"),
+    "Write manifests for me": ("deploy", "start", "delete"),
+    "Requests": ("cancel",),
+    "Look": ("list", "status", "logs", "wait"),
+}
+
+
+def _with_typer(words: Sequence[str]) -> int:
+    """Let typer read the call: it explains, and knows what is near to a word that it does not know."""
+    from typing import Annotated
+
+    import click
+    import typer
+
+    from reconciler.cli.options import for_typer
+
+    app = typer.Typer(name="ty-openworkflow", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    codes: list[int] = []
+
+    @app.callback()
+    def program(
+        version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+        config: Annotated[str | None, typer.Option("--config", metavar="FILE", help="Settings file.")] = None,
+        data_dir: Annotated[str | None, typer.Option("--data-dir", metavar="DIR", help="Where state, runs and local manifests are kept.")] = None,
+        project: Annotated[str | None, typer.Option("--project", metavar="NAME", help="The project that is meant.")] = None,
+        env: Annotated[str | None, typer.Option("--env", metavar="NAME", help="The environment that is meant.")] = None,
+    ) -> None:
+        """Durable workflows that you declare in a folder: a Run is carried out once, survives anything, and is never run twice."""
+        CONTEXT.options = Globals(config, data_dir, project, env)
+        if version:
+            CONTEXT.say(f"ty-openworkflow {VERSION}")
+            raise typer.Exit
+
+    commands = _commands()
+    for group, names in _GROUPS.items():
+        for name in names:
+            app.command(name, rich_help_panel=group)(for_typer(commands[name], codes.append))
+    try:
+        result = app(args=list(words), standalone_mode=False, prog_name="ty-openworkflow")
+    except click.exceptions.UsageError as error:
+        raise UsageError(_usage_text(error)) from error
+    except click.exceptions.Abort as error:
+        raise KeyboardInterrupt from error
+    except click.exceptions.Exit as error:
+        return int(error.exit_code)
+    if codes:
+        return codes[-1]
+    return result if isinstance(result, int) else 0
+
+
+def _usage_text(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "ty-openworkflow"
+    return f"{getattr(error, 'message', '') or error} (`{path} --help` explains)"

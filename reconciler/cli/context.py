@@ -1,0 +1,85 @@
+"""What every command of one call shares: where its settings are, where it writes, and how it ends."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from reconciler.clock import SystemClock
+from reconciler.config import load_settings
+from reconciler.errors import UsageError
+from reconciler.render import Paint, plain
+from reconciler.service import Service
+
+
+@dataclass(slots=True)
+class Globals:
+    """The options in front of every command."""
+
+    config: str | None = None
+    data_dir: str | None = None
+    project: str | None = None
+    env: str | None = None
+
+
+class Context:
+    """The present call. One for each process."""
+
+    def __init__(self) -> None:
+        """Begin with no options."""
+        self.options = Globals()
+        self.clock = SystemClock()
+        self._service: Service | None = None
+        self._shown = False
+
+    @property
+    def service(self) -> Service:
+        """The program, with the settings of this call."""
+        if self._service is None:
+            settings = load_settings(Path(self.options.config) if self.options.config else None, os.environ)
+            if self.options.data_dir:
+                settings = settings.with_data_dir(Path(self.options.data_dir).expanduser().absolute())
+            self._service = Service(settings, self.clock, self.progress, project=self.options.project, environment=self.options.env)
+        return self._service
+
+    @property
+    def paint(self) -> Paint:
+        """Colours of standard output."""
+        return Paint(sys.stdout)
+
+    def say(self, *lines: str) -> None:
+        """Print what was asked for."""
+        for line in lines:
+            print(line)  # noqa: T201
+
+    def tell(self, *lines: str) -> None:
+        """Print what goes beside it: progress, remarks, errors."""
+        for line in lines:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    def progress(self, text: str) -> None:
+        """Show that something goes on."""
+        self.tell(f"  {plain(text)}")
+
+    def json(self, value: object) -> None:
+        """Print a value as JSON."""
+        self.say(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
+
+
+CONTEXT = Context()
+
+
+def wants_json(output: str, as_json: bool, known: tuple[str, ...] = ("text", "json")) -> bool:
+    """Say whether JSON was asked for. Raises UsageError for a word that is not known."""
+    if output not in known:
+        message = f"-o {output}: choose one of {', '.join(known)}"
+        raise UsageError(message)
+    return as_json or output == "json"
+
+
+def with_options(options: Globals, given: Mapping[str, Any]) -> Globals:
+    """Return options with what was given laid over them."""
+    return replace(options, **{name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,111 @@
+"""Commands that set up and look after the installation: init, doctor, schema."""
+
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+from reconciler import manifests
+from reconciler.cli import doctor as checks
+from reconciler.cli.context import CONTEXT, wants_json
+from reconciler.cli.declare import JsonOption, OutputOption
+from reconciler.cli.options import Argument, option
+from reconciler.config import default_settings_text, settings_path
+from reconciler.errors import RejectedError
+from reconciler.service import PROJECT_FILE
+
+_HELLO_CODE = """\
+async function workflow(input, { step, sleep }) {
+  const greeting = await step("greet", () => `Hello, ${input.name}!`);
+  await sleep("wait", "2s");
+  return await step("complete", () => ({ message: greeting }));
+}
+"""
+_HELLO = """\
+# A workflow is code and settings; a Run is one execution of it, carried out once.
+apiVersion: ty-openworkflow/v1
+kind: Workflow
+metadata: {name: hello}
+spec:
+  code: {file: hello.js}
+  input: {schema: {type: object, required: [name]}}
+---
+apiVersion: ty-openworkflow/v1
+kind: Run
+metadata: {name: hello-world}
+spec:
+  workflow: hello
+  input: {name: World}
+"""
+
+
+def init(
+    directory: Annotated[str | None, Argument("[DIR]", "Also make a project in this folder, with a lineage and a first workflow.")] = None,
+) -> int:
+    """Write the settings file and the local folder; with DIR also a project. What is there already is left alone."""
+    settings = settings_path(CONTEXT.options.config)
+    if settings.exists():
+        CONTEXT.say(f"kept     {settings}")
+    else:
+        settings.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(settings, "x", opener=lambda path, flags: __import__("os").open(path, flags, 0o600)) as file:
+            file.write(default_settings_text())
+        CONTEXT.say(f"wrote    {settings}")
+    service = CONTEXT.service
+    service.local.mkdir(parents=True, exist_ok=True, mode=0o700)
+    CONTEXT.say(f"folder   {service.local} (what deploy and start write)")
+    if directory is not None:
+        _project(Path(directory).expanduser().absolute())
+        CONTEXT.say(f"next: ty-openworkflow plan {directory} && ty-openworkflow reconcile --once --wait {directory}")
+    else:
+        CONTEXT.say("next: ty-openworkflow deploy hello -f hello.js && ty-openworkflow start hello --wait")
+    return 0
+
+
+def _project(folder: Path) -> None:
+    name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in folder.name.lower()).strip("-")[:63] or "project"
+    if (folder / PROJECT_FILE).exists():
+        message = f"{folder / PROJECT_FILE} is there already: this folder is a project"
+        raise RejectedError(message)
+    folder.mkdir(parents=True, exist_ok=True)
+    lineage = secrets.token_hex(8)
+    text = f"apiVersion: ty-openworkflow/v1\nkind: Project\nmetadata: {{name: {name}}}\nspec:\n  lineage: {lineage}  # who this folder is, on every machine: keep it\n"
+    (folder / PROJECT_FILE).write_text(text)
+    CONTEXT.say(f"wrote    {folder / PROJECT_FILE}")
+    if not any(folder.glob("**/*.yaml")) or [path.name for path in folder.glob("**/*.yaml")] == [PROJECT_FILE]:
+        (folder / "hello.yaml").write_text(_HELLO)
+        (folder / "hello.js").write_text(_HELLO_CODE)
+        CONTEXT.say(f"wrote    {folder / 'hello.yaml'}", f"wrote    {folder / 'hello.js'}")
+    CONTEXT.service.register_new(folder, lineage)
+
+
+def doctor(output: OutputOption = "text", as_json: JsonOption = False) -> int:
+    """Look for what keeps this installation from working, and say what to do about it."""
+    as_json = wants_json(output, as_json)
+    found = checks.examine(CONTEXT.options)
+    if as_json:
+        CONTEXT.json(
+            {"format_version": 1, "checks": [{"check": item.name, "ok": item.ok, "found": item.found, "advice": item.advice} for item in found]}
+        )
+    else:
+        paint = CONTEXT.paint
+        width = max(len(item.name) for item in found)
+        for item in found:
+            CONTEXT.say(f"{paint('ok  ', 'green') if item.ok else paint('FAIL', 'red')}  {item.name.ljust(width)}  {item.found}")
+            if not item.ok and item.advice:
+                CONTEXT.say(f"      {' ' * width}  {item.advice}")
+    return 0 if all(item.ok for item in found) else 1
+
+
+def schema(
+    kind: Annotated[
+        str | None, Argument("[KIND]", "workflow, run, schedule, project, settings, or an output's name; default: all manifests.")
+    ] = None,
+    install: Annotated[str | None, option("--install", help="Write the schemas into this folder, for editors.")] = None,
+) -> int:
+    """Print the JSON Schema of a kind."""
+    if install is not None:
+        for line in manifests.install_schemas(Path(install).expanduser()):
+            CONTEXT.say(line)
+        return 0
+    CONTEXT.say(manifests.schema_text(kind or "manifest"))
+    return 0

@@ -1,0 +1,266 @@
+"""Commands that write manifests into the local folder, and requests: deploy, start, delete, cancel."""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from reconciler.actions import Plan
+from reconciler.cli.context import CONTEXT, wants_json
+from reconciler.cli.declare import JsonOption, OutputOption, TimeoutOption, duration_option, show_problems
+from reconciler.cli.look import RunArgument, ended, find_run, view_of
+from reconciler.cli.options import Argument, option
+from reconciler.cli.outcome import LiveLines, close, failures
+from reconciler.digest import Json
+from reconciler.errors import InvalidError, RejectedError, UsageError
+from reconciler.manifests import write_object
+from reconciler.model import TERMINAL, Desired, Place, Status
+from reconciler.render import aligned, one_line, plan_lines
+from reconciler.service import Passed
+
+_RUNTIMES = {".py": "python", ".js": "node", ".mjs": "node", ".cjs": "node"}
+_FILES = {"python": "workflow.py", "node": "workflow.js"}
+IdArgument = Annotated[str, Argument("ID", "Name of the workflow: a lower-case DNS label, such as my-workflow.")]
+
+
+def deploy(
+    name: IdArgument,
+    file: Annotated[str | None, option("-f", "--file", help="File with the code; - reads standard input.")] = None,
+    adapter: Annotated[str | None, option("-a", "--adapter", help="exec, docker or cloudflare; default: the settings'.")] = None,
+    title: Annotated[str | None, option("--name", help="Title of the workflow.")] = None,
+    description: Annotated[str | None, option("--description", help="What it does.")] = None,
+    version: Annotated[str | None, option("--version", help="Label of the version, such as 1.0.0.")] = None,
+    runtime: Annotated[str | None, option("--runtime", help="node or python; default: by the file's ending, else by its text.")] = None,
+    output: OutputOption = "text",
+    as_json: JsonOption = False,
+) -> int:
+    """Write a workflow into the local folder and deploy it."""
+    as_json = wants_json(output, as_json)
+    code, ending = _code(file)
+    chosen = runtime or _RUNTIMES.get(ending) or ("python" if _looks_like_python(code) else "node")
+    if chosen not in _FILES:
+        message = f"--runtime {chosen}: choose node or python"
+        raise UsageError(message)
+    code_file = f"workflow{ending}" if ending in _RUNTIMES and _RUNTIMES[ending] == chosen else _FILES[chosen]
+    spec: dict[str, Json] = {"title": title, "description": description, "version": version, "runtime": chosen, "adapter": adapter}
+    document = _document("Workflow", name, {**{key: value for key, value in spec.items() if value is not None}, "code": {"file": code_file}})
+    write_object(CONTEXT.service.local, f"{name}/workflow.yaml", document, {f"{name}/{code_file}": code})
+    passed = _local_pass("deploy", f"workflow/{name}", None)
+    if as_json:
+        return close(passed, [], waited=False)
+    failures(passed)
+    code_ = _exit(passed, f"workflow/{name}")
+    if code_ == 0:
+        CONTEXT.say(f"workflow/{name} is deployed ({chosen} on {adapter or CONTEXT.service.settings.default_adapter})")
+    return code_
+
+
+def _code(file: str | None) -> tuple[bytes, str]:
+    """Read the code that is to be deployed, and the ending of its name."""
+    if file is None and sys.stdin.isatty():
+        message = "no code: name a file with -f FILE, or pipe the code in"
+        raise UsageError(message)
+    if file in (None, "-"):
+        return sys.stdin.buffer.read(), ""
+    path = Path(str(file)).expanduser()
+    try:
+        return path.read_bytes(), path.suffix
+    except OSError as error:
+        message = f"-f {file}: {error.strerror}"
+        raise UsageError(message) from error
+
+
+def _looks_like_python(code: bytes) -> bool:
+    return any(line.startswith((b"def workflow(", b"async def workflow(", b"# /// script")) for line in code.splitlines())
+
+
+def _document(kind: str, name: str, spec: Mapping[str, Json], place: Place | None = None) -> dict[str, Json]:
+    metadata: dict[str, Json] = {"name": name}
+    if place is not None and place != Place("local", "local"):
+        metadata |= {"project": place.project, "environment": place.environment}
+    return {"apiVersion": "ty-openworkflow/v1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
+
+
+def start(
+    name: IdArgument,
+    value: Annotated[str | None, option("-i", "--input", help="Input as JSON.")] = None,
+    input_file: Annotated[str | None, option("--input-file", help="File with the input as JSON; - reads standard input.")] = None,
+    title: Annotated[str | None, option("-t", "--title", help="Title of the TaskYou task.")] = None,
+    create_task: Annotated[bool, option("--create-task", help="Make a TaskYou task for this run.")] = False,
+    no_task: Annotated[bool, option("--no-task", help="Make no TaskYou task.")] = False,
+    blocks: Annotated[str | None, option("--blocks", help="TaskYou task that waits for this run.")] = None,
+    run_name: Annotated[str | None, option("--as", help="Name of the run; default: made from the workflow's and the time.")] = None,
+    wait: Annotated[bool, option("--wait", help="Wait for the end; exit 5 if it failed.")] = False,
+    no_follow: Annotated[bool, option("--no-follow", help="Leave no follower behind.")] = False,
+    timeout: TimeoutOption = None,
+    output: OutputOption = "text",
+    as_json: JsonOption = False,
+) -> int:
+    """Start a run of a workflow and print its id."""
+    as_json = wants_json(output, as_json)
+    patience = duration_option("--timeout", timeout)
+    if create_task or blocks is not None or title is not None:
+        message = "TaskYou tasks are not available yet in this version: leave out --create-task, --blocks and -t"
+        raise UsageError(message)
+    service = CONTEXT.service
+    workflow = name.removeprefix("workflow/")
+    place = service.workflow_place(workflow)
+    moment = service.now_text()
+    run = run_name or f"{workflow[:40].rstrip('-')}-{moment[:19].replace('-', '').replace(':', '').lower()}z-{secrets.token_hex(2)}"
+    spec: dict[str, Json] = {"workflow": workflow, "input": _input(value, input_file)}
+    if no_task:
+        spec["task"] = False
+    _write_run(run, spec, place)
+    passed = _local_pass("start", f"run/{run}", frozenset({run}))
+    if not as_json:
+        CONTEXT.say(run)
+    failures(passed)
+    row = find_run(run)
+    if wait and row["completed_at"] is None:
+        passed.wanted = frozenset({row["uid"]})
+        service.follow(passed, passed.wanted, "start --wait", parked=False, timeout=patience, seen=LiveLines(passed, quiet=True).seen)
+    if wait:
+        return ended(run, passed, as_json=as_json)
+    if as_json:
+        CONTEXT.json(view_of(row))
+    elif row["status"] not in TERMINAL:
+        CONTEXT.tell(f"`ty-openworkflow status {run}` shows it, `ty-openworkflow logs -f {run}` follows it")
+    return _exit(passed, f"run/{run}")
+
+
+def _input(value: str | None, input_file: str | None) -> Json:
+    if value is not None and input_file is not None:
+        message = "give the input with -i or with --input-file, not with both"
+        raise UsageError(message)
+    if input_file is not None:
+        try:
+            value = sys.stdin.read() if input_file == "-" else Path(input_file).expanduser().read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"--input-file {input_file}: {error}"
+            raise UsageError(message) from error
+    if value is None:
+        return None
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        message = f"the input is not JSON: {error}: {one_line(value, 60)}"
+        raise UsageError(message) from error
+
+
+def _write_run(run: str, spec: Mapping[str, Json], place: Place) -> None:
+    """Write the manifest of a run; a large input goes beside it. A name that is taken by another run is refused."""
+    files: dict[str, bytes] = {}
+    text = json.dumps(spec["input"], ensure_ascii=False)
+    if len(text) > 100_000:
+        files[f"runs/{run}.input.json"] = text.encode()
+        spec = {**{key: value for key, value in spec.items() if key != "input"}, "inputFile": f"{run}.input.json"}
+    if (CONTEXT.service.local / "runs" / f"{run}.yaml").exists():
+        message = f"run {run!r} is declared already: choose another name with --as"
+        raise RejectedError(message)
+    write_object(CONTEXT.service.local, f"runs/{run}.yaml", _document("Run", run, spec, place), files)
+
+
+def _local_pass(who: str, about: str, only: frozenset[str] | None) -> Passed:
+    """Run a pass over the local folder; of its plan only what concerns others is kept silent."""
+
+    def show(desired: Desired, _: Mapping[str, Any], plan: Plan, __: float) -> None:
+        mine = [problem for problem in desired.problems if problem.about == about]
+        if mine:
+            show_problems(desired)
+        for notice in plan.rejected:
+            if notice.object == about:
+                CONTEXT.tell(f"{about}: {notice.reason}: {notice.message}")
+        for action in plan.held:
+            CONTEXT.tell(*aligned([("!", action.object, action.reason, action.message)], CONTEXT.paint))
+
+    return CONTEXT.service.reconcile([CONTEXT.service.local], who, show, only)
+
+
+def _exit(passed: Passed, about: str) -> int:
+    """Return the exit code of a command about one object: others' problems are not its own."""
+    if any(problem.about == about and not problem.warning for desired in passed.desired for problem in desired.problems):
+        return 3
+    failed = any(failure.object == about for report in passed.reports for failure in report.applied.failures)
+    rejected = any(notice.object == about for report in passed.reports for notice in report.plan.rejected)
+    return 1 if failed or rejected else 0
+
+
+def cancel(
+    run: RunArgument,
+    reason: Annotated[str, option("--reason", help="Why; kept with the run.")] = "canceled by command",
+    wait: Annotated[bool, option("--wait", help="Wait until it has ended.")] = False,
+    timeout: TimeoutOption = None,
+) -> int:
+    """Cancel a run: its step in flight may end within the grace, then its worker ends."""
+    patience = duration_option("--timeout", timeout)
+    service = CONTEXT.service
+    row = find_run(run)
+    name = row["name"]
+    if row["completed_at"] is not None:
+        if row["status"] == Status.CANCELED.value:
+            CONTEXT.say(f"run/{name} is canceled already")
+            return 0
+        message = f"run {name!r} has ended already ({row['status']}): there is nothing to cancel"
+        raise RejectedError(message)
+    service.cancel(row["uid"], Place(row["project"], row["environment"]), name, reason, "cancel")
+    passed = service.reconcile([], "cancel", lambda *_: None)
+    failures(passed)
+    if wait:
+        passed.wanted = frozenset({row["uid"]})
+        service.follow(passed, passed.wanted, "cancel --wait", parked=False, timeout=patience, seen=LiveLines(passed, quiet=False).seen)
+    view = view_of(find_run(run))
+    CONTEXT.say(f"run/{name} is {'being canceled' if view['status'] == Status.CANCELING.value else view['status']}")
+    return 1 if passed.failed else 0 if passed.in_time else 5
+
+
+def delete(
+    what: Annotated[str | None, Argument("[KIND/NAME]", "workflow/NAME or run/NAME in the local folder.")] = None,
+    everything: Annotated[bool, option("--all", help="Everything in the local folder.")] = False,
+) -> int:
+    """Remove objects from the local folder: runs are canceled, workflows forgotten, history kept."""
+    service = CONTEXT.service
+    if everything == (what is not None):
+        message = "say what to delete: KIND/NAME, or --all"
+        raise UsageError(message)
+    declared = {
+        f"{kind}/{name}": (desired, item.source)
+        for desired in service.desired(service.local, writing=False)
+        for kind, name, item in _objects(desired)
+    }
+    chosen = list(declared) if what is None else [what]
+    for about in chosen:
+        if about not in declared:
+            _not_local(about)
+        (service.local / declared[about][1].file).unlink(missing_ok=True)
+    passed = service.reconcile(
+        [service.local], "delete", lambda _d, _s, plan, _t: CONTEXT.say(*plan_lines(plan, CONTEXT.paint)), approve=frozenset(chosen)
+    )
+    failures(passed)
+    CONTEXT.say(f"deleted {', '.join(chosen) or 'nothing: the local folder is empty'}")
+    return close(passed, None, waited=False)
+
+
+def _objects(desired: Desired) -> list[tuple[str, str, Any]]:
+    found: list[tuple[str, str, Any]] = [("workflow", name, item) for name, item in desired.workflows.items()]
+    return found + [("run", name, item) for name, item in desired.runs.items()]
+
+
+def _not_local(about: str) -> None:
+    """Say where an object is declared that is not in the local folder. Always raises."""
+    kind, _, name = about.partition("/")
+    if kind not in ("workflow", "run") or not name:
+        message = f"{about}: write workflow/NAME or run/NAME"
+        raise UsageError(message)
+    if kind == "run":
+        row = find_run(name)
+        if row["completed_at"] is not None:
+            message = f"run {name!r} has ended: its record stays, so that it is never run twice"
+            raise RejectedError(message)
+        message = f"{about} is declared in {os.path.join(row['owner'], row['source'])}: remove it there"
+        raise RejectedError(message)
+    place = CONTEXT.service.workflow_place(name)
+    message = f"{about} of {place.project}/{place.environment} is declared in a folder of its own: remove it there"
+    raise InvalidError(message)

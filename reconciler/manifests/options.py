@@ -1,0 +1,21 @@
+"""What a load is told beside its folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How a folder is read.
+
+    `environment` is what `--env` or the settings say. `wait_unstable` waits a few seconds for files that are being written instead
+    of leaving them out. `local` is for the folder that commands write into, where objects carry their project and environment.
+    """
+
+    environment: str | None = None
+    default_adapter: str = "exec"
+    enabled_adapters: frozenset[str] = frozenset({"exec"})
+    cache_dir: Path | None = None
+    write_cache: bool = False
+    wait_unstable: bool = False
+    local: bool = False

@@ -1,0 +1,94 @@
+"""What is remembered of each file between loads, in the form that the cache keeps."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from reconciler.digest import Json
+from reconciler.manifests.files import Key
+from reconciler.model import Problem
+
+NO_KEY: Key = (0, 0, 0, 0)
+"""The key of a file that has to be read the next time in any case."""
+
+
+class Doc(NamedTuple):
+    """One document of ours, as written.
+
+    `spec` is before variables; where it has any, `resolved` and `late` (problems) are what came of them under the variables whose digest is
+    `under`. `checked` is the digest of the input schema that the input has passed. `problems` hold wherever the document is used.
+    """
+
+    line: int
+    kind: str
+    name: str
+    metadata: dict[str, Json]
+    spec: Json
+    spec_hash: str = ""
+    problems: Sequence[list[Any]] = ()
+    variables: bool = False
+    under: str = ""
+    resolved: Json = None
+    late: Sequence[list[Any]] = ()
+    checked: str = ""
+
+    @property
+    def about(self) -> str:
+        """Return `kind/name` where both could be read."""
+        return f"{self.kind.lower()}/{self.name}" if self.kind and self.name else ""
+
+
+class FileRecord(NamedTuple):
+    """What one file holds.
+
+    `sha` is the digest of its bytes, `racy` is true while they may change without another key. `held` names the objects that it held
+    before it became unreadable. `folders` are the folders of code that its workflows name, each with the workflow.
+    """
+
+    key: Key
+    sha: str
+    racy: bool
+    foreign: int
+    docs: list[Doc]
+    problems: list[list[Any]]
+    held: list[str]
+    folders: list[list[str]]
+
+    def objects(self) -> Iterator[str]:
+        """Name the objects that the file holds, or held when it could last be read."""
+        yield from self.held
+        yield from (doc.about for doc in self.docs if doc.about)
+
+    def to_row(self) -> list[Any]:
+        """Return the form that the cache keeps; what is empty at the end of a document is left out."""
+        return [self.key, self.sha, self.racy, self.foreign, [_trimmed(doc) for doc in self.docs], self.problems, self.held, self.folders]
+
+    @staticmethod
+    def from_row(row: list[Any]) -> "FileRecord":
+        """Read what `to_row` wrote."""
+        key, sha, racy, foreign, docs, problems, held, folders = row
+        return FileRecord(tuple(key), sha, racy, foreign, [Doc(*doc) for doc in docs], problems, held, folders)
+
+
+class Attachment(NamedTuple):
+    """A file that a manifest names: its digest, and its text where that is small and an input."""
+
+    key: Key
+    sha: str
+    racy: bool
+    text: str | None = None
+
+
+def problem_row(problem: Problem) -> list[Any]:
+    """Return a problem without its file, which the record has."""
+    return [problem.line, problem.column, problem.pointer, problem.message, problem.hint, problem.about, problem.code, problem.warning]
+
+
+def problem_of(path: str, row: list[Any]) -> Problem:
+    """Read what `problem_row` wrote."""
+    return Problem(path, *row)
+
+
+def _trimmed(doc: Doc) -> list[Any]:
+    if not (doc.problems or doc.variables or doc.checked):
+        return list(doc[:6])
+    return list(doc)

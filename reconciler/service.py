@@ -1,0 +1,349 @@
+"""The program as the command line uses it: settings, folders, state and platforms put together."""
+
+import getpass
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from reconciler import follow, git, manifests
+from reconciler.actions import Plan
+from reconciler.apply import Hands
+from reconciler.clock import Clock, stamp
+from reconciler.compute import Adapter, Progress
+from reconciler.config import Settings
+from reconciler.errors import InvalidError, RejectedError, UsageError
+from reconciler.locks import FileLock
+from reconciler.model import Code, Desired, Place
+from reconciler.plan import Limits
+from reconciler.reconcile import Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
+from reconciler.recorded import ActiveRun
+from reconciler.registry import open_adapters
+from reconciler.secret import resolve
+from reconciler.state import Store, open_store, read_store, runs, workflows
+
+PROJECT_FILE = "ty-openworkflow.yaml"
+_PATIENCE = 30.0
+
+
+Show = Callable[[Desired, Mapping[str, Any], Plan, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one folder declares for one place, with its plan."""
+
+    desired: Desired
+    plan: Plan
+    source: Mapping[str, Any]
+    seconds: float
+
+
+@dataclass(slots=True)
+class Passed:
+    """What `reconcile` did: a report for each place, the runs it waited for, and whether they ended in time."""
+
+    reports: list[Report] = field(default_factory=list)
+    desired: list[Desired] = field(default_factory=list)
+    wanted: frozenset[str] = frozenset()
+    started: frozenset[str] = frozenset()
+    in_time: bool = True
+    active: Mapping[str, ActiveRun] = field(default_factory=dict)
+
+    @property
+    def held(self) -> bool:
+        """Say whether something waits for a person."""
+        return any(held_for_a_person(report) for report in self.reports)
+
+    @property
+    def failed(self) -> bool:
+        """Say whether an action did not work, or an object could not be carried out here."""
+        wrong = ("conflict", "workflow-missing", "runtime-missing")
+        return any(report.applied.failures or any(notice.reason in wrong for notice in report.plan.rejected) for report in self.reports)
+
+
+class Service:
+    """One call of the program."""
+
+    def __init__(self, settings: Settings, clock: Clock, progress: Progress, *, project: str | None = None, environment: str | None = None) -> None:
+        """Nothing is opened before it is needed."""
+        self.settings, self.clock, self.progress = settings, clock, progress
+        self.project, self.environment = project, environment
+        self.data_dir = Path(settings.data_dir)
+        self.local = self.data_dir / "manifests"
+
+    @cached_property
+    def adapters(self) -> dict[str, Adapter]:
+        """The platforms that the settings enable."""
+        return open_adapters(self.settings)
+
+    @property
+    def limits(self) -> Limits:
+        """How much may go on at the same time."""
+        return Limits(self.settings.concurrency, {"exec": self.settings.adapters.exec.concurrency}, self.settings.crash_limit)
+
+    # Folders and manifests
+
+    def folder(self, given: str | None) -> Path:
+        """Return the folder that is meant: the argument, else the nearest one with a project file, else the local one."""
+        if given is not None:
+            folder = Path(given).expanduser()
+            if not folder.is_dir():
+                message = f"{given} is not a folder" if folder.exists() else f"{given} does not exist"
+                raise UsageError(message)
+            return folder.resolve()
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / PROJECT_FILE).is_file():
+                return folder
+        return self.local
+
+    def desired(self, folder: Path, *, writing: bool) -> list[Desired]:
+        """Return what a folder declares, for each place; the local folder may be of several, and need not exist."""
+        options = manifests.LoadOptions(
+            environment=self.environment or self.settings.environment or None,
+            default_adapter=self.settings.default_adapter,
+            enabled_adapters=frozenset(self.adapters),
+            cache_dir=self.data_dir / "cache",
+            write_cache=writing,
+            wait_unstable=True,
+        )
+        if folder == self.local:
+            return manifests.load_local(folder, options) if folder.is_dir() else []
+        desired = manifests.load(folder, options)
+        if self.project is not None and desired.place.project != self.project:
+            message = f"{folder} is project {desired.place.project!r}, not {self.project!r}"
+            raise UsageError(message)
+        return [desired]
+
+    def source(self, desired: Desired, *, dirty: bool) -> dict[str, Any]:
+        """Return where a plan comes from."""
+        head = git.head_of(Path(desired.folder))
+        facts: dict[str, Any] = {"folder": shown(desired.folder), "project": desired.place.project, "environment": desired.place.environment}
+        if head is not None:
+            facts |= {"branch": head.branch, "commit": head.commit, "dirty": git.is_dirty(Path(desired.folder)) if dirty else None}
+        return facts
+
+    # State
+
+    @cached_property
+    def scope(self) -> str:
+        """The random id of this installation; empty where nothing was ever written."""
+        try:
+            return (self.data_dir / "installation").read_text().strip()
+        except FileNotFoundError:
+            return ""
+
+    def _make_scope(self) -> None:
+        """Make the id of this installation, in a file of its own, so that it outlives the database."""
+        path = self.data_dir / "installation"
+        if path.exists():
+            return
+        temporary = path.with_suffix(f".{os.getpid()}")
+        with open(temporary, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(secrets.token_hex(8) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(temporary, path)  # the first one counts
+        temporary.unlink()
+        self.__dict__.pop("scope", None)
+
+    @contextmanager
+    def writing(self, who: str) -> Iterator[Store]:
+        """Hold the pass lock, with the database open."""
+        _private(self.data_dir)
+        with FileLock(self.data_dir / "lock").held(who, _PATIENCE):
+            self._make_scope()
+            store = open_store(self.data_dir)
+            try:
+                yield store
+            finally:
+                store.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Store | None]:
+        """Open the database without writing anything; None if there is none."""
+        store = read_store(self.data_dir)
+        try:
+            yield store
+        finally:
+            if store is not None:
+                store.close()
+
+    def _hands(self, store: Store) -> Hands:
+        limits = {"value": self.settings.limits.value, "calls": self.settings.limits.calls, "journal": self.settings.limits.journal}
+        return Hands(store, self.adapters, self.clock, manifests.read_code, self._run_environment, limits, self.progress)
+
+    def _run_environment(self, run: ActiveRun) -> dict[str, str]:
+        """Return the variables of a run's workflow, secrets looked up now."""
+        return {
+            variable.name: resolve(variable.secret, self.settings.secrets) if variable.secret else variable.value or ""
+            for variable in run.revision.env
+        }
+
+    # Plans and passes
+
+    def plan(self, folder: Path) -> list[View]:
+        """Return the plans of a folder; nothing at all is written."""
+        views = []
+        for desired in self.desired(folder, writing=False):
+            begin = time.perf_counter()
+            with self.reading() as store:
+                hands = self._hands(store)  # type: ignore[arg-type]  # looking only reads
+                plan = look(store, desired, hands, self.limits, self.scope, now=self.clock.now())
+            views.append(View(desired, plan, self.source(desired, dirty=True), time.perf_counter() - begin))
+        return views
+
+    def reconcile(
+        self,
+        folders: Sequence[Path],
+        who: str,
+        show: Show,
+        *,
+        only: frozenset[str] | None = None,
+        approved: frozenset[str] = frozenset(),
+    ) -> Passed:
+        """Run one pass over each folder (and with none over what is known), and return what came of it."""
+        passed = Passed()
+        with self.writing(who) as store:
+            reconciler = Reconciler(self._hands(store), self.limits, self.scope)
+            for folder in folders:
+                for desired in self._declared(folder, store):
+                    begin = time.perf_counter()
+                    source = self.source(desired, dirty=False)
+                    revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
+                    told = partial(_tell, show, desired, source, begin)
+                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved)
+                    passed.reports.append(report)
+                    passed.desired.append(desired)
+                    self._forget_finished(desired, store)
+            if not folders:
+                passed.reports.append(reconciler.run_pass(None))
+            passed.active = runs.active_runs(store)
+        declared = {(desired.place, name) for desired in passed.desired for name in desired.runs}
+        mine = {run.uid for run in passed.active.values() if (run.place, run.name) in declared and (only is None or run.name in only)}
+        ended = {run.uid for report in passed.reports for run in report.ended if (run.place, run.name) in declared}
+        begun = {uid for report in passed.reports for uid in (*report.applied.started, *report.applied.ended)}
+        passed.wanted = frozenset(mine)
+        passed.started = frozenset(mine | ended | begun)
+        return passed
+
+    def _declared(self, folder: Path, store: Store) -> list[Desired]:
+        """Return what a folder declares; the local one also for the places where it declares nothing any more."""
+        found = self.desired(folder, writing=True)
+        if folder == self.local:
+            places = {desired.place for desired in found}
+            found += [Desired(str(folder), place) for place in workflows.places_of(store, str(folder)) if place not in places]
+        return found
+
+    def register_new(self, folder: Path, lineage: str) -> None:
+        """Remember the place of a new project, so that its own first pass is no loss of state."""
+        with self.writing("init") as store, store.transaction():
+            place = Place(self.desired(folder, writing=False)[0].place.project, "default")
+            workflows.save_place(store, place, lineage=lineage, folder=str(folder), now=self.clock.now())
+
+    def _forget_finished(self, desired: Desired, store: Store) -> None:
+        """Remove the manifests that `start` wrote for runs that have ended: they leave a tombstone, not a file."""
+        if desired.folder != str(self.local):
+            return
+        for name, line in runs.latest_runs(store, desired.place).items():
+            run = desired.runs.get(name)
+            if run is not None and line.ended and run.source.file.startswith("runs/"):
+                (self.local / run.source.file).unlink(missing_ok=True)
+
+    def follow(
+        self, passed: Passed, uids: frozenset[str], who: str, *, parked: bool, timeout: timedelta | None, seen: Callable[[Report], None]
+    ) -> Passed:
+        """Go on with passes until these runs have ended, or (with `parked`) until none of them is active."""
+        question = follow.parked(uids) if parked else follow.none_of(uids)
+        again = list(passed.desired) if any(needs_manifests_again(report.plan) for report in passed.reports) else []
+
+        def next_pass() -> Report:
+            with self.writing(who) as store:
+                reconciler = Reconciler(self._hands(store), self.limits, self.scope)
+                for desired in again:
+                    seen(reconciler.run_pass(desired))
+                report = reconciler.run_pass(None)
+                for desired in passed.desired:
+                    if report.ended:
+                        self._forget_finished(desired, store)
+            seen(report)
+            return report
+
+        result = follow.follow(next_pass, next_due, passed.active, question, self.adapters.values(), self.clock, timeout)
+        passed.in_time, passed.active = result.in_time, result.active
+        return passed
+
+    # Requests
+
+    def cancel(self, uid: str, place: Place, name: str, reason: str, who: str) -> None:
+        """Record that a run shall be canceled; the next pass does it."""
+        from reconciler.state import events
+
+        with self.writing(who) as store, store.transaction():
+            events.add_request(store, place, f"run/{name}", "cancel", {"reason": reason}, person(), now=self.clock.now())
+            runs.edit_run(store, uid, {"cancel": reason})
+
+    def workflow_place(self, name: str) -> Place:
+        """Return the place that has a workflow of this name: the local one first, then the only one. Raises RejectedError."""
+        with self.reading() as store:
+            places = [] if store is None else workflows.places_with(store, name)
+        if self.project is not None:
+            places = [place for place in places if place.project == self.project]
+        if self.environment is not None:
+            places = [place for place in places if place.environment == self.environment]
+        local = Place("local", "local")
+        if local in places or len(places) == 1:
+            return local if local in places else places[0]
+        if not places:
+            message = f"there is no workflow {name!r} here: deploy it first, or `ty-openworkflow list workflows` to see what there is"
+            raise RejectedError(message)
+        message = (
+            f"workflow {name!r} is in {', '.join(f'{place.project}/{place.environment}' for place in places)}: say which with --project and --env"
+        )
+        raise RejectedError(message)
+
+    def now_text(self) -> str:
+        """Return the present instant as files carry it."""
+        return stamp(self.clock.now())
+
+    def read_code(self, code: Code) -> Mapping[str, bytes]:
+        """Return the bytes of a workflow's code."""
+        return manifests.read_code(code)
+
+
+def _tell(show: Show, desired: Desired, source: Mapping[str, Any], begin: float, plan: Plan) -> None:
+    show(desired, source, plan, time.perf_counter() - begin)
+
+
+def person() -> str:
+    """Return who asks."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def shown(folder: str) -> str:
+    """Return a folder as people like to read it: relative to here where it is below."""
+    try:
+        relative = Path(folder).relative_to(Path.cwd())
+    except ValueError:
+        return folder
+    return str(relative)
+
+
+def _private(folder: Path) -> None:
+    """Make the data folder, for its owner only. Raises InvalidError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        message = f"data_dir {folder} cannot be made: {error.strerror}"
+        raise InvalidError(message) from error

@@ -1,0 +1,81 @@
+"""Questions that people ask of the database."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from reconciler.state.store import Store
+
+_COLUMNS = """
+uid, project, environment, name, incarnation, owner, source, workflow, revision, adapter, input, facts, status, reason, message, claim, attempt, deaths,
+cancel, created_at, started_at, completed_at, due_at, not_before, output, error
+"""
+Row = dict[str, Any]
+
+
+def _rows(store: Store, statement: str, values: dict[str, Any]) -> list[Row]:
+    cursor = store.db.execute(statement, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def runs_named(store: Store, name: str, project: str | None, environment: str | None) -> list[Row]:
+    """Return the latest incarnation of every run of this name, one for each place; `name` may also be a uid."""
+    return _rows(
+        store,
+        f"""
+        SELECT {_COLUMNS}, max(incarnation)
+          FROM runs
+         WHERE (name = :name OR uid = :name)
+           AND (:project IS NULL OR project = :project) AND (:environment IS NULL OR environment = :environment)
+         GROUP BY project, environment, name
+         ORDER BY project, environment
+        """,
+        {"name": name, "project": project, "environment": environment},
+    )
+
+
+def list_runs(
+    store: Store, *, workflow: str | None, statuses: Sequence[str], project: str | None, environment: str | None, limit: int
+) -> tuple[list[Row], int]:
+    """Return the newest runs that fit, and how many there are in all."""
+    where = ["1"]
+    values: dict[str, Any] = {"limit": limit}
+    for column, value in (("workflow", workflow), ("project", project), ("environment", environment)):
+        if value is not None:
+            where.append(f"{column} = :{column}")
+            values[column] = value
+    if statuses:
+        where.append(f"status IN ({', '.join(f':s{number}' for number in range(len(statuses)))})")
+        values |= {f"s{number}": status for number, status in enumerate(statuses)}
+    condition = " AND ".join(where)
+    total = int(store.db.execute(f"SELECT count(*) FROM runs WHERE {condition}", values).fetchone()[0])
+    rows = _rows(store, f"SELECT {_COLUMNS} FROM runs WHERE {condition} ORDER BY created_at DESC, name LIMIT :limit", values)
+    return rows, total
+
+
+def list_workflows(store: Store, *, project: str | None, environment: str | None) -> list[Row]:
+    """Return the workflows, with how many runs of each there are by status."""
+    return _rows(
+        store,
+        """
+        SELECT w.project, w.environment, w.name, w.owner, w.revision, w.facts, w.source, w.updated_at, r.spec, r.resolved,
+               (SELECT count(*) FROM runs WHERE runs.project = w.project AND runs.environment = w.environment AND runs.workflow = w.name) AS runs,
+               (SELECT count(*) FROM runs WHERE runs.project = w.project AND runs.environment = w.environment AND runs.workflow = w.name
+                   AND completed_at IS NULL) AS active
+          FROM workflows AS w JOIN revisions AS r ON r.digest = w.revision
+         WHERE (:project IS NULL OR w.project = :project) AND (:environment IS NULL OR w.environment = :environment)
+         ORDER BY w.project, w.environment, w.name
+        """,
+        {"project": project, "environment": environment},
+    )
+
+
+def count_by_status(store: Store) -> dict[str, int]:
+    """Return how many runs there are of each status."""
+    return dict(store.db.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
+
+
+def check(store: Store) -> list[str]:
+    """Return what is wrong inside the database; empty if nothing is."""
+    found = [str(row[0]) for row in store.db.execute("PRAGMA quick_check")]
+    return [] if found == ["ok"] else found

@@ -1,0 +1,76 @@
+"""Waiting until a look is worth while: a change below a folder, a worker's death, or an instant."""
+
+import contextlib
+import os
+import select
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+
+_GATHER_MS = 4
+
+
+class Wakeups:
+    """Watches folders through the kernel, and descriptors of the caller, in one `poll`."""
+
+    def __init__(self) -> None:
+        """Nothing is watched yet."""
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._observer: Any = None
+        self._folders: set[str] = set()
+
+    def __enter__(self) -> Self:
+        """Use it in a `with` statement, which ends its thread."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop watching."""
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def watch(self, folders: Iterable[str]) -> None:
+        """Begin to watch folders, not what is below them."""
+        new = set(folders) - self._folders
+        if not new:
+            return
+        from watchdog.events import FileCreatedEvent, FileMovedEvent, FileSystemEventHandler
+        from watchdog.observers import Observer
+
+        wake = self.wake
+
+        class Handler(FileSystemEventHandler):
+            def on_any_event(self, event: object) -> None:
+                wake()
+
+        if self._observer is None:
+            self._observer = Observer()
+            self._observer.daemon = True
+            self._observer.start()
+        for folder in new:
+            self._observer.schedule(Handler(), folder, event_filter=[FileCreatedEvent, FileMovedEvent])
+        self._folders |= new
+
+    def wake(self) -> None:
+        """End the present or the next wait. May be called by any thread and by signal handlers."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writer, b"!")
+
+    def wait(self, descriptors: Iterable[int], timeout_ms: int) -> bool:
+        """Wait for a change, for one of `descriptors` to become readable or to fail, or for the time; true unless it was the time.
+
+        What follows within a few milliseconds is gathered, so that a burst is one pass.
+        """
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN)
+        if not poll.poll(timeout_ms):
+            return False
+        select.poll().poll(_GATHER_MS)
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._reader, 4096):
+                pass
+        return True

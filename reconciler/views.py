@@ -1,0 +1,196 @@
+"""One run, one list, one plan, as programs are shown them. The shapes are fixed by the schemas in `schemas/`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from reconciler.actions import Plan
+from reconciler.compute import Adapter, Finished, Gone, LetGo, Live, Observation, Quarantined, Unclaimed, Unknown
+from reconciler.digest import Json, digest_of
+from reconciler.errors import DamagedError, UnavailableError
+from reconciler.journal import Call, History, encode_json
+from reconciler.model import TERMINAL
+
+FORMAT = 1
+
+
+def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> dict[str, Json]:
+    """Return one run as `status RUN --json` shows it: what is remembered, brought up to date from its journal."""
+    facts = dict(row)
+    history, seen = _look(row, adapter)
+    reason, message = facts["reason"], facts["message"]
+    status, due_at, completed_at = facts["status"], facts["due_at"], facts["completed_at"]
+    output, error = loads(facts["output"]), loads(facts["error"])
+    if completed_at is None and seen is not None:
+        if isinstance(seen, Finished):
+            status, reason, message = seen.status.value, seen.reason, ""
+            output, error = seen.output, seen.error
+            completed_at = None if history is None or history.finished is None else history.finished["at"]
+        elif isinstance(seen, Live | LetGo):
+            status = status if status == "canceling" else seen.status.value
+            due_at = None if history is None else history.due()
+            reason = seen.reason if isinstance(seen, LetGo) else ""
+        elif isinstance(seen, Gone):
+            reason, message = "worker-gone", "its worker died; the next pass starts another one"
+        elif isinstance(seen, Quarantined):
+            reason, message = "quarantined", seen.message
+        elif isinstance(seen, Unknown):
+            reason, message = "unknown", seen.reason
+        elif isinstance(seen, Unclaimed) and not seen.ordered and facts["claim"]:
+            reason, message = reason or "pending", message or "no worker has taken it; the next pass hands it over again"
+    started_at = facts["started_at"] or (history.started_at if history is not None else None)
+    overdue = completed_at is None and due_at is not None and due_at < _text(now)
+    task = json.loads(facts["facts"]).get("task")
+    return {
+        "format_version": FORMAT,
+        "id": facts["name"],
+        "workflow_id": facts["workflow"],
+        "status": status,
+        "reason": "overdue" if overdue and reason in ("", "parked") else reason,
+        "input": loads(facts["input"]),
+        "output": output,
+        "error": error,
+        "steps": [] if history is None else [_step(call) for call in history.calls.values()],
+        "attempt": facts["attempt"] if history is None else history.attempt,
+        "claims": 0 if history is None else history.claims,
+        "incarnation": facts["incarnation"],
+        "started_at": started_at,
+        "completed_at": completed_at,
+        "conditions": [_condition(status, reason, message, completed_at or facts["created_at"])],
+        "task_id": task.get("id") if isinstance(task, dict) else None,
+        "metadata": {
+            "uid": facts["uid"],
+            "project": facts["project"],
+            "environment": facts["environment"],
+            "owner": facts["owner"],
+            "source": facts["source"],
+            "revision": facts["revision"],
+            "adapter": facts["adapter"],
+            "labels": json.loads(facts["facts"]).get("labels", {}),
+            "created_at": facts["created_at"],
+            "due_at": due_at,
+            "overdue": overdue,
+            "message": message,
+            "folder": adapter.folder(facts["uid"]) if adapter is not None else None,
+            "worker": "" if history is None else history.worker,
+            "deaths": facts["deaths"] if history is None else history.deaths,
+            "skipped_records": 0 if history is None else history.skipped,
+            "warnings": [] if history is None else [str(warning.get("message", "")) for warning in history.warnings],
+        },
+    }
+
+
+def _look(row: Mapping[str, Any], adapter: Adapter | None) -> tuple[History | None, Observation | None]:
+    if adapter is None:
+        return None, None
+    try:
+        seen = adapter.observe({row["uid"]: row["claim"]})[row["uid"]]
+        return adapter.history(row["uid"]), seen
+    except (DamagedError, UnavailableError) as error:
+        return None, Unknown(str(error))
+
+
+def _step(call: Call) -> dict[str, Json]:
+    return {
+        "name": call.name,
+        "key": call.key,
+        "kind": call.kind,
+        "status": call.status,
+        "attempts": call.attempts,
+        "in_doubt": call.in_doubt,
+        "output": call.output,
+        "error": call.error,
+        "started_at": call.started_at,
+        "completed_at": call.completed_at,
+        "due_at": call.until if call.status in ("running", "retrying") else None,
+    }
+
+
+def _condition(status: str, reason: str, message: str, since: str) -> dict[str, Json]:
+    """Return the condition Succeeded: unknown until the run has ended."""
+    value = {"completed": "True"}.get(status, "False") if status in TERMINAL else "Unknown"
+    return {"type": "Succeeded", "status": value, "reason": reason or status, "message": message, "since": since}
+
+
+def loads(text: str | None) -> Json:
+    """Read a value as it is kept, None for none."""
+    return None if text is None else json.loads(text)
+
+
+def _text(now: datetime) -> str:
+    return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+
+
+def for_text(view: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a view with its values written as JSON, for people."""
+    meta = {**view["metadata"], "input_text": encode_json(view["input"]), "output_text": encode_json(view["output"])}
+    steps = [{**step, "output_text": encode_json(step["output"])} for step in view["steps"]]
+    return {**view, "metadata": meta, "steps": steps}
+
+
+def workflow_view(row: Mapping[str, Any]) -> dict[str, Json]:
+    """Return one workflow as `list workflows --json` shows it."""
+    facts, spec = json.loads(row["facts"]), json.loads(row["spec"])
+    return {
+        "format_version": FORMAT,
+        "id": row["name"],
+        "title": facts.get("title", ""),
+        "description": facts.get("description", ""),
+        "version": spec.get("version", ""),
+        "runtime": spec["runtime"],
+        "adapter": facts.get("adapter", "exec"),
+        "status": "deployed",
+        "revision": row["revision"],
+        "runs": row["runs"],
+        "active_runs": row["active"],
+        "metadata": {
+            "project": row["project"],
+            "environment": row["environment"],
+            "owner": row["owner"],
+            "source": row["source"],
+            "labels": facts.get("labels", {}),
+            "updated_at": row["updated_at"],
+            "resolved": loads(row["resolved"]),
+        },
+    }
+
+
+def plan_view(plan: Plan, source: Mapping[str, Any]) -> dict[str, Json]:
+    """Return a plan as `plan --json` shows it; `digest` stands for what would be done, and where."""
+    changes = [
+        {
+            "kind": change.kind,
+            "name": change.name,
+            "action": change.action,
+            "reason": change.reason,
+            "before": change.before,
+            "after": change.after,
+            "source": {"file": change.source.file, "line": change.source.line},
+        }
+        for change in plan.changes
+    ]
+    place = {name: source.get(name) for name in ("folder", "project", "environment", "branch", "commit", "dirty")}
+    same = [{name: value for name, value in change.items() if name not in ("reason", "source")} for change in changes]
+    return {
+        "format_version": FORMAT,
+        "digest": digest_of([place["project"], place["environment"], same]),
+        "source": place,
+        "changes": changes,
+        "rejected": _notices(plan.rejected),
+        "held": _notices(plan.held),
+        "drift": _notices(plan.drift),
+        "summary": {"changes": len(changes), "unchanged": plan.unchanged, "rejected": len(plan.rejected), "held": len(plan.held)},
+    }
+
+
+def _notices(notices: Sequence[Any]) -> list[Json]:
+    return [
+        {
+            "object": notice.object,
+            "reason": notice.reason,
+            "message": notice.message,
+            "source": {"file": notice.source.file, "line": notice.source.line},
+        }
+        for notice in notices
+    ]

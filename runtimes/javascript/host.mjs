@@ -1,0 +1,147 @@
+// The runs that one worker process holds side by side.
+
+import fs from "node:fs";
+
+import { after, at, elapsed, foreign, later, now, stamp } from "./clock.mjs";
+import { Journal } from "./journal.mjs";
+import { loadWorkflow } from "./load.mjs";
+import { Inbox } from "./orders.mjs";
+import { Output, createScope, report } from "./output.mjs";
+import { Run } from "./run.mjs";
+
+const { closeSync, mkdirSync, openSync } = fs;
+const MOST_LEFTOVERS = 32;
+const TRIM_EVERY_MS = 1000;
+
+/** Takes orders and carries their runs out. */
+export class Host {
+  #hello;
+  #orders;
+  #exits;
+  #live = new Map();
+  #waiting = [];
+  #taking = true;
+  #served = false;
+  #leftovers = 0;
+  #workflow = null;
+  #cancelLinger = () => undefined;
+
+  /** `exits.done()` ends the process as decided, `exits.storage(error)` and `exits.bug(error)` as crashes. */
+  constructor(hello, orders, exits) {
+    this.#hello = hello;
+    this.#orders = orders;
+    this.#exits = exits;
+    after(TRIM_EVERY_MS, this.#trim);
+  }
+
+  /** Read orders and inboxes again. */
+  wake() {
+    this.#readOrders();
+    for (const run of this.#live.values()) this.#readInbox(run);
+    this.#fill();
+  }
+
+  /** Take no more orders, and let the runs at hand go on elsewhere. */
+  suspend() {
+    this.#taking = false;
+    for (const { run } of this.#live.values()) run.suspend();
+    this.#fill();
+  }
+
+  #readOrders() {
+    for (const order of this.#orders.read()) {
+      if (order.type === "drain") this.#taking = false;
+      else if (order.type === "order" && this.#taking) this.#waiting.push(order);
+    }
+  }
+
+  #fill() {
+    while (this.#taking && this.#waiting.length > 0 && this.#live.size < this.#hello.capacity) this.#take(this.#waiting.shift());
+    if (this.#live.size === 0) this.#rest();
+  }
+
+  /** Nothing is at hand: end, at once or after a while, unless there are orders by then. */
+  #rest() {
+    const { capacity, linger_ms: linger } = this.#hello;
+    this.#cancelLinger();
+    if (!this.#taking) this.#exits.done();
+    else if (capacity > 1) this.#cancelLinger = after(linger, () => this.#end());
+    else if (this.#served) this.#end();
+  }
+
+  #end() {
+    this.#readOrders();
+    if (this.#taking && this.#waiting.length > 0) this.#fill();
+    else this.#exits.done();
+  }
+
+  #take({ uid, claim, prefix }) {
+    this.#cancelLinger();
+    this.#served = true;
+    if (this.#live.has(uid)) return report(`order for run ${uid}, claim ${claim}: the run is at hand already`);
+    let run;
+    const journal = new Journal(`${prefix}journal.jsonl`, { onFull: () => run?.full(), onBroken: this.#exits.storage });
+    let history;
+    try {
+      history = journal.take(claim, this.#hello.worker);
+    } catch (error) {
+      journal.close();
+      return report(`order for run ${uid}, claim ${claim}: not taken: ${error.message}`);
+    }
+    const output = new Output(`${prefix}output.log`, this.#hello.capacity === 1 ? 1 : -1);
+    run = this.#createRun(journal, history, { prefix, output });
+    const held = { run, journal, output, inbox: new Inbox(`${prefix}inbox`) };
+    this.#live.set(uid, held);
+    this.#readInbox(held);
+    run.carryOut(history).then(() => this.#release(uid, held), this.#exits.bug);
+  }
+
+  #createRun(journal, { order }, { prefix, output }) {
+    const port = {
+      journal, now, stamp, at, after, later, elapsed, foreign,
+      scope: createScope(output),
+      alone: () => this.#live.size === 1,
+      changed: () => this.#touch(order.uid),
+    }; // prettier-ignore
+    const folder = () => {
+      mkdirSync(`${prefix}files`, { recursive: true, mode: 0o700 });
+      return `${prefix}files`;
+    };
+    return new Run(port, { order, folder, parkAfter: this.#hello.park_after_ms, load: () => this.#load() });
+  }
+
+  /** Return the workflow function; all runs of this worker share the loaded module. */
+  #load() {
+    this.#workflow ??= loadWorkflow(this.#hello.code, this.#hello.entry);
+    return this.#workflow;
+  }
+
+  #readInbox({ run, inbox }) {
+    for (const { number, record } of inbox.read()) {
+      if (record.type === "cancel") run.cancel(number, record.reason);
+    }
+  }
+
+  #touch(uid) {
+    try {
+      closeSync(openSync(`${this.#hello.changed}/${uid}`, "a", 0o600));
+    } catch {
+      // Only a hint: the journal tells the same.
+    }
+  }
+
+  #release(uid, { run, journal, output }) {
+    this.#live.delete(uid);
+    output.close();
+    journal.close();
+    this.#touch(uid);
+    if (run.leftover) this.#leftovers += 1;
+    if (this.#leftovers > MOST_LEFTOVERS) this.#taking = false;
+    this.#fill();
+  }
+
+  #trim = () => {
+    for (const { output } of this.#live.values()) output.trim();
+    after(TRIM_EVERY_MS, this.#trim);
+  };
+}

@@ -1,0 +1,74 @@
+// What a reconciler sends to a worker and to a run: lines of orders, and numbered files of an inbox.
+
+import fs from "node:fs";
+
+import { decodeLines } from "./lines.mjs";
+
+const { closeSync, fstatSync, openSync, readFileSync, readSync } = fs;
+
+/** The orders of a worker. */
+export class Orders {
+  #path;
+  #offset = 0;
+  #waiting = [];
+
+  constructor(path) {
+    this.#path = path;
+  }
+
+  /** Return the first order, once, as soon as it is there. */
+  first() {
+    const [first, ...others] = this.read();
+    this.#waiting = others;
+    return first;
+  }
+
+  /** Return the orders that have come since the last look. */
+  read() {
+    const { records, end } = decodeLines(this.#fresh());
+    this.#offset += end;
+    return this.#waiting.splice(0).concat(records);
+  }
+
+  #fresh() {
+    let fd;
+    try {
+      fd = openSync(this.#path, "r");
+    } catch (error) {
+      if (error.code === "ENOENT") return Buffer.alloc(0);
+      throw error;
+    }
+    const bytes = Buffer.alloc(Math.max(0, fstatSync(fd).size - this.#offset));
+    const count = bytes.length === 0 ? 0 : readSync(fd, bytes, 0, bytes.length, this.#offset);
+    closeSync(fd);
+    return bytes.subarray(0, count);
+  }
+}
+
+/** The inbox of a run. */
+export class Inbox {
+  #folder;
+  #number = 1;
+
+  constructor(folder) {
+    this.#folder = folder;
+  }
+
+  /** Return the records that have come since the last look, with their numbers; what is missing or unreadable means nothing yet. */
+  read() {
+    const fresh = [];
+    for (let record = this.#next(); record !== undefined; record = this.#next()) {
+      fresh.push({ number: this.#number, record });
+      this.#number += 1;
+    }
+    return fresh;
+  }
+
+  #next() {
+    try {
+      return decodeLines(readFileSync(`${this.#folder}/${String(this.#number).padStart(6, "0")}.json`)).records[0];
+    } catch {
+      return undefined;
+    }
+  }
+}

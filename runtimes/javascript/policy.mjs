@@ -1,0 +1,72 @@
+// How often, after which pause and for how long: from the settings of a run, and from the options of a step.
+
+import { milliseconds, shown } from "./durations.mjs";
+
+const { random } = Math;
+const RETRY = { initial_interval_ms: 1000, factor: 2, max_interval_ms: 100_000, jitter: true };
+const OPTIONS = ["retry", "timeout"];
+const RETRY_OPTIONS = ["maxAttempts", "initialInterval", "factor", "maxInterval", "jitter"];
+
+/** Return the settings of a run with nothing left out. */
+export function completeSettings(settings = {}) {
+  return {
+    retry: { ...RETRY, max_attempts: 1, ...settings.retry },
+    step: { timeout_ms: 600_000, ...settings.step, retry: { ...RETRY, max_attempts: 10, ...settings.step?.retry } },
+    cancel: { grace_ms: 10_000, ...settings.cancel },
+    limits: { value: 1 << 20, calls: 25_000, journal: 64 << 20, ...settings.limits },
+  };
+}
+
+/** Return the pause after that many failures. */
+export function pauseAfter(failures, { initial_interval_ms: initial, factor, max_interval_ms: longest, jitter }) {
+  const pause = Math.min(initial * factor ** (failures - 1), longest);
+  return Math.round(jitter === false ? pause : random() * pause);
+}
+
+/** Say whether another try is allowed after that many failures. */
+export function allowsMore(failures, { max_attempts: most }) {
+  return most === 0 || failures < most;
+}
+
+/** Return the policy of a step whose options are `options`. Throws a TypeError that begins with `what`. */
+export function stepPolicy(options, defaults, what) {
+  if (options === undefined) return defaults;
+  const { retry, timeout } = members(options, OPTIONS, `${what}: options`);
+  return {
+    retry: retry === undefined ? defaults.retry : retryPolicy(members(retry, RETRY_OPTIONS, `${what}: options.retry`), defaults.retry, what),
+    timeout_ms: timeout === undefined ? defaults.timeout_ms : milliseconds(timeout, `${what}: options.timeout`),
+  };
+}
+
+function retryPolicy({ maxAttempts, initialInterval, factor, maxInterval, jitter }, defaults, what) {
+  const at = `${what}: options.retry`;
+  const policy = { ...defaults };
+  if (maxAttempts !== undefined) policy.max_attempts = count(maxAttempts, `${at}.maxAttempts`);
+  if (initialInterval !== undefined) policy.initial_interval_ms = milliseconds(initialInterval, `${at}.initialInterval`);
+  if (factor !== undefined) policy.factor = atLeastOne(factor, `${at}.factor`);
+  if (maxInterval !== undefined) policy.max_interval_ms = milliseconds(maxInterval, `${at}.maxInterval`);
+  if (jitter !== undefined) policy.jitter = flag(jitter, `${at}.jitter`);
+  return policy;
+}
+
+function members(value, known, what) {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new TypeError(`${what} must be an object, got ${shown(value)}`);
+  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  if (unknown !== undefined) throw new TypeError(`${what}.${unknown} is unknown; known are ${known.join(", ")}`);
+  return value;
+}
+
+function count(value, what) {
+  if (!Number.isSafeInteger(value) || value < 0) throw new TypeError(`${what} must be a whole number, 0 for no limit, got ${shown(value)}`);
+  return value;
+}
+
+function atLeastOne(value, what) {
+  if (typeof value !== "number" || !(value >= 1) || value === Infinity) throw new TypeError(`${what} must be a number of at least 1, got ${shown(value)}`);
+  return value;
+}
+
+function flag(value, what) {
+  if (typeof value !== "boolean") throw new TypeError(`${what} must be true or false, got ${shown(value)}`);
+  return value;
+}

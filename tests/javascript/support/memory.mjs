@@ -1,0 +1,134 @@
+// Journals in memory, and a process that can be killed between any two of its appends.
+
+import * as clock from "../../../runtimes/javascript/clock.mjs";
+import { History } from "../../../runtimes/javascript/history.mjs";
+import { Run } from "../../../runtimes/javascript/run.mjs";
+
+/** What survives: the records of a run, and how many of them a power cut cannot take. */
+export class Storage {
+  constructor(order = {}) {
+    this.records = [{ type: "order", claim: 0, seq: 1, at: clock.stamp(clock.now()), uid: "uid", run: "run", input: null, ...order }];
+    this.durable = 1;
+  }
+
+  /** Lose all records from `count` on. */
+  cut(count) {
+    this.records.length = Math.max(count, this.durable);
+  }
+
+  /** Return the records of a type. */
+  of(type) {
+    return this.records.filter((record) => record.type === type);
+  }
+
+  /** Return the terminal record, if there is one. */
+  get finished() {
+    return this.of("finished")[0];
+  }
+}
+
+/** A journal with the interface of the one in journal.mjs. */
+export class MemoryJournal {
+  size = 0;
+  synced = 0;
+  full = false;
+  length = 0;
+  dead = false;
+  #seq = 0;
+
+  constructor(storage, { onAppend = () => undefined, syncMs = () => 0 } = {}) {
+    this.storage = storage;
+    this.onAppend = onAppend;
+    this.syncMs = syncMs;
+  }
+
+  take(claim) {
+    this.claim = claim;
+    this.append("claim", { worker: "w", after: this.read().accepted });
+    return this.read();
+  }
+
+  read() {
+    const history = new History();
+    for (const record of this.storage.records) history.accept(structuredClone(record));
+    return history;
+  }
+
+  append(type, fields, raw = "") {
+    if (this.dead || this.onAppend(type, fields) === "lost") return Infinity;
+    this.#seq += 1;
+    const text = `{${JSON.stringify({ type, claim: this.claim, seq: this.#seq, at: clock.stamp(clock.now()), ...fields }).slice(1, -1)}${raw}}`;
+    this.storage.records.push(JSON.parse(text));
+    this.size = this.storage.records.length;
+    return this.size;
+  }
+
+  syncNow() {
+    this.#synced(this.size);
+  }
+
+  async sync() {
+    const { size } = this;
+    await new Promise((resolve) => setTimeout(resolve, this.syncMs()));
+    this.#synced(size);
+  }
+
+  #synced(size) {
+    if (this.dead) return;
+    this.synced = Math.max(this.synced, size);
+    this.storage.durable = Math.max(this.storage.durable, size);
+  }
+
+  releaseFull() {}
+}
+
+/** One claim of the run in `storage`, as one process carries it out. */
+export class Process {
+  alive = true;
+
+  constructor(storage, workflow, { claim, parkAfter = 1e9, alone = () => true, foreign = () => false, ...journal } = {}) {
+    this.storage = storage;
+    this.journal = new MemoryJournal(storage, journal);
+    const history = this.journal.take(claim ?? storage.of("claim").length + 1);
+    this.run = new Run(this.#port(alone, foreign), {
+      order: history.order,
+      parkAfter,
+      load: async () => workflow,
+      folder: () => "",
+    });
+    this.ended = this.run.carryOut(history);
+  }
+
+  #port(alone, foreign) {
+    const guard = (action) => () => this.alive && action();
+    let step;
+    return {
+      ...clock,
+      journal: this.journal,
+      later: (action) => clock.later(guard(action)),
+      at: (instant, action) => clock.at(instant, guard(action)),
+      after: (ms, action) => clock.after(ms, guard(action)),
+      scope: {
+        enter: (key, action) => {
+          step = key;
+          try {
+            return action();
+          } finally {
+            step = undefined;
+          }
+        },
+        step: () => step,
+      },
+      alone,
+      foreign,
+      changed: () => undefined,
+    };
+  }
+
+  /** End the process where it stands: nothing of it is written any more, and nothing of it runs. */
+  kill() {
+    this.alive = false;
+    this.journal.dead = true;
+    this.run.full();
+  }
+}
