@@ -268,5 +268,5 @@ def ended(run: str, passed: Passed, *, as_json: bool) -> int:
     left = [other for other in passed.active.values() if other.uid == row["uid"]]
     if left and not as_json:
         CONTEXT.tell(f"{plural(1, 'run')} has not ended in time.")
-        unfinished(left, passed, waited=True)
+        unfinished(left, waited=True)
     return exit_code(passed, [row] if row["completed_at"] else [])

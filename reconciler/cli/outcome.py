@@ -65,7 +65,7 @@ def close(passed: Passed, documents: list[dict[str, Any]] | None, *, waited: boo
             CONTEXT.say("", *results(rows))
     left = [run for run in passed.active.values() if documents is None]
     if left:
-        unfinished(left, passed, waited=waited)
+        unfinished(left, waited=waited)
     return exit_code(passed, rows)
 
 
@@ -111,7 +111,7 @@ def _short(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def unfinished(left: list[ActiveRun], passed: Passed, *, waited: bool) -> None:
+def unfinished(left: list[ActiveRun], *, waited: bool) -> None:
     """Say what goes on without us, what waits for a loop, and what to type."""
     now = CONTEXT.clock.now()
     held = [run for run in left if run.status in (Status.RUNNING, Status.CANCELING) or (run.status is Status.SLEEPING and not is_parked(run))]

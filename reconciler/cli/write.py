@@ -94,7 +94,7 @@ def start(
     blocks: Annotated[str | None, option("--blocks", help="TaskYou task that waits for this run.")] = None,
     run_name: Annotated[str | None, option("--as", help="Name of the run; default: made from the workflow's and the time.")] = None,
     wait: Annotated[bool, option("--wait", help="Wait for the end; exit 5 if it failed.")] = False,
-    no_follow: Annotated[bool, option("--no-follow", help="Leave no follower behind.")] = False,
+    no_follow: Annotated[bool, option("--no-follow", help="Leave no follower behind; this version never does.")] = False,  # noqa: ARG001
     timeout: TimeoutOption = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
@@ -176,7 +176,7 @@ def _local_pass(who: str, about: str, only: frozenset[str] | None) -> Passed:
         for action in plan.held:
             CONTEXT.tell(*aligned([("!", action.object, action.reason, action.message)], CONTEXT.paint))
 
-    return CONTEXT.service.reconcile([CONTEXT.service.local], who, show, only)
+    return CONTEXT.service.reconcile([CONTEXT.service.local], who, show, only=only)
 
 
 def _exit(passed: Passed, about: str) -> int:
@@ -234,13 +234,20 @@ def delete(
     for about in chosen:
         if about not in declared:
             _not_local(about)
-        (service.local / declared[about][1].file).unlink(missing_ok=True)
-    passed = service.reconcile(
-        [service.local], "delete", lambda _d, _s, plan, _t: CONTEXT.say(*plan_lines(plan, CONTEXT.paint)), approve=frozenset(chosen)
-    )
+        file = declared[about][1].file
+        others = sorted(other for other, (_, source) in declared.items() if source.file == file and other not in chosen)
+        if others:
+            message = f"{about} shares {service.local / file} with {', '.join(others)}: take it out there"
+            raise RejectedError(message)
+        (service.local / file).unlink(missing_ok=True)
+    passed = service.reconcile([service.local], "delete", _show_plan, approved=frozenset(chosen))
     failures(passed)
     CONTEXT.say(f"deleted {', '.join(chosen) or 'nothing: the local folder is empty'}")
     return close(passed, None, waited=False)
+
+
+def _show_plan(_: Desired, __: Mapping[str, Any], plan: Plan, ___: float) -> None:
+    CONTEXT.say(*plan_lines(plan, CONTEXT.paint))
 
 
 def _objects(desired: Desired) -> list[tuple[str, str, Any]]:

@@ -109,12 +109,12 @@ class Attachments:
         self.changed = self.changed or attachment != self.known.get(path)
         return attachment
 
-    def unchanged(self) -> bool:
-        """Tell whether everything that this load looked at is still as it was."""
-        again = Attachments(self.root, self.patience, {})
+    def still_as_it_was(self, root: int, patience: Patience) -> bool:
+        """Tell whether everything that this load looked at is unchanged."""
+        again = Attachments(root, patience, {})
         try:
             return all(again.listing(parts) == found for parts, found in self.listed.items()) and all(
-                not seen.racy and key_of(stat_inside(self.root, path.split("/"))) == seen.key for path, seen in self.used.items()
+                not seen.racy and key_of(stat_inside(root, path.split("/"))) == seen.key for path, seen in self.used.items()
             )
         except RefusedError:
             return False

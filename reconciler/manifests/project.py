@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.digest import Json, digest_of
@@ -77,7 +77,7 @@ def _is_lost(surveyed: Survey) -> bool:
     """Tell whether there is a file for a project that cannot be read."""
     record = surveyed.files.get(PROJECT_FILE)
     if record is None:
-        return PROJECT_FILE in surveyed.unstable or not surveyed.complete and any(problem.file == "." for problem in surveyed.problems)
+        return PROJECT_FILE in surveyed.unstable or any(problem.file == "." for problem in surveyed.problems)
     kinds = {doc.kind for doc in record.docs}
     return "" in kinds or any(not row[7] for row in record.problems) or any(name.startswith("project/") for name in record.held)
 
@@ -109,17 +109,8 @@ def _declared(name: str, spec: Mapping[str, Any], declared: Mapping[str, Json], 
     chosen: Mapping[str, Json] = declared[options.environment] or {}
     adapter, source = chosen.get("adapter"), f"environment {options.environment}"
     scope = _scope(Place(name, options.environment), spec, adapter or options.default_adapter, source if adapter else "the setting default_adapter")
-    return Scope(
-        scope.place,
-        scope.adapter,
-        scope.adapter_from,
-        chosen.get("vars", {}),
-        digest_of(chosen.get("vars", {})),
-        frozenset(declared),
-        scope.lineage,
-        scope.branch,
-        scope.prune_max,
-    )
+    variables = chosen.get("vars", {})
+    return replace(scope, variables=variables, under=digest_of(variables), environments=frozenset(declared))
 
 
 def _scope(place: Place, spec: Mapping[str, Any], adapter: str, adapter_from: str) -> Scope:

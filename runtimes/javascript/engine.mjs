@@ -48,7 +48,8 @@ export class Attempt {
     this.past = past;
     this.limits = limits;
     this.quiet = { look: ignore, over: ignore };
-    this.results = past.results.map((record) => ({ record, position: 0 }));
+    // What a killed process wrote survives it, but not a power cut: it is synced before it counts.
+    this.results = past.results.map((record) => ({ record, position: port.journal.size }));
     this.recorded = this.results.length;
     this.outcome = new Promise((resolve) => (this.#end = resolve));
   }

@@ -75,7 +75,7 @@ def check_name(name: object, what: str) -> str:
     if problem is not None:
         message = f"{what}: name {problem}, got {shown(name)}"
         raise TypeError(message)
-    return str.__str__(name)  # type: ignore[arg-type]
+    return str.__str__(name)
 
 
 def _problem(name: object) -> str | None:

@@ -23,7 +23,7 @@ def stamp(ms: int) -> str:
         if utc.tm_year > 9999:
             message = "an instant after the year 9999 cannot be recorded"
             raise OverflowError(message)
-        text = "%04d-%02d-%02dT%02d:%02d:%02d." % utc[:6]
+        text = f"{utc[0]:04d}-{utc[1]:02d}-{utc[2]:02d}T{utc[3]:02d}:{utc[4]:02d}:{utc[5]:02d}."
         _latest = (second, text)
     return f"{text}{milli:03d}Z"
 

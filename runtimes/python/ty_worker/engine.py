@@ -1,5 +1,7 @@
-"""One attempt of the body: calls are matched with the journal, and results are released to the code one at a time,
-in journal order, live and in replay alike. Knows nothing of threads or event loops: a front runs the code."""
+"""One attempt of the body: calls are matched with the journal, and results are released to the code one at a time.
+
+They are released in journal order, live and in replay alike. Nothing here knows of threads or event loops: a front runs the code.
+"""
 
 from __future__ import annotations
 
@@ -14,52 +16,12 @@ from ty_worker.steps import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _thread import LockType
-    from typing import Any, Protocol
+    from typing import Any
 
     from ty_worker.calls import Call
+    from ty_worker.front import Front, Port
     from ty_worker.history import History
-    from ty_worker.journal import Journal
-    from ty_worker.policy import Settings
     from ty_worker.steps import StepCall, Try
-
-    class Front(Protocol):
-        """What runs the code of an attempt. All but `commit` and `body` are called under the lock of the run."""
-
-        resting: bool
-        foreign: bool
-
-        def wake(self) -> None:
-            """Release what may be released, as soon as the code is quiet."""
-
-        def start(self, call: StepCall) -> None:
-            """Run the function of a step; its `running` is the try."""
-
-        def give_up(self, call: StepCall) -> None:
-            """A try took too long: go on without it."""
-
-        def stuck_at(self, call: Call | None = None) -> float:
-            """Return the moment at which the code must start again in another thread; 0 if the next try of `call` needs that."""
-
-        def stop(self) -> None:
-            """Run no code any more."""
-
-        def commit(self, offset: int) -> None:
-            """Make the journal durable up to `offset`, then release what may be released."""
-
-    class Port(Protocol):
-        """What surrounds an attempt."""
-
-        uid: str
-        lock: LockType
-        journal: Journal
-        settings: Settings
-
-        def plan_at(self, ms: int) -> None:
-            """Look at the attempt at this instant, at the latest."""
-
-        def plan(self, moment: float) -> None:
-            """Look at the attempt when the monotonic clock shows this, at the latest."""
 
 
 class Attempt:
@@ -81,6 +43,7 @@ class Attempt:
         self._asked: set[str] = set()
         self._names: dict[str, int] = {}
         self._unasked = 0
+        self._releasing = False  # what is committed meanwhile must not release anything itself
         self._ready: deque[Call] = deque()
         self._timers: list[tuple[int, int, Call]] = []
         self._timed = 0
@@ -165,7 +128,7 @@ class Attempt:
 
     def release(self) -> Call | None:
         """Return the call whose result is released next, if there is one. Only for when the code is quiet."""
-        if self.stopped or self.ending is not None:
+        if self.stopped or self.ending is not None or self._releasing:
             return None
         past, number = self.past, self.released + 1
         if self._unasked < len(past.requests) and past.requests[self._unasked].get("after", 0) < number:
@@ -186,7 +149,11 @@ class Attempt:
         self.activity += 1
         call.released = True
         if self.held:
-            self._commit_held()
+            self._releasing = True
+            try:
+                self._commit_held()
+            finally:
+                self._releasing = False
         return call
 
     def run_step(self, call: StepCall) -> None:
@@ -254,7 +221,7 @@ class Attempt:
         if self.stopped:
             return
         if self._unasked >= len(self.past.requests):
-            self.end(outcome)
+            self.stopped, self.outcome = True, outcome
         else:
             self.ending = outcome
             self.activity += 1

@@ -61,9 +61,7 @@ class StepError(Exception):
         return str(self.args[0]) if self.args else ""
 
 
-_FINAL: dict[str, type[Exception]] = {
-    kind.__name__: kind for kind in (NonRetryableError, NotSerializableError, LimitError, NonDeterminismError)
-}
+_FINAL: dict[str, type[Exception]] = {kind.__name__: kind for kind in (NonRetryableError, NotSerializableError, LimitError, NonDeterminismError)}
 _classes: dict[str, type[StepError]] = {}
 
 
@@ -80,7 +78,11 @@ def error_name(error: BaseException) -> str:
 def record_error(error: BaseException, depth: int = 1) -> dict[str, Any]:
     """Return what is recorded of an error: `{name, message, stack, fields, cause}`, absent where empty."""
     name, message = error_name(error), _text(error)
-    record: dict[str, Any] = {"name": name, "message": message, "stack": error.stack if isinstance(error, StepError) else _stack(error, name, message)}
+    record: dict[str, Any] = {
+        "name": name,
+        "message": message,
+        "stack": error.stack if isinstance(error, StepError) else _stack(error, name, message),
+    }
     if fields := _fields(error):
         record["fields"] = fields
     if error.__cause__ is not None and depth < _DEEPEST:

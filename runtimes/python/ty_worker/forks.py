@@ -41,7 +41,7 @@ def end_if_forked() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except Exception:  # noqa: BLE001 - the stream may be anything by now
+        except Exception:  # noqa: BLE001, S112 - the stream may be anything by now
             continue
     _write(2, b"a forked child returned into the workflow: it ends here, the run goes on in its parent\n")
     _exit(1)

@@ -59,7 +59,7 @@ def _code(fn: Any) -> Any:
     code = getattr(fn, "__code__", None)
     if code is not None:
         return code
-    return None if isinstance(fn, type) else getattr(getattr(type(fn), "__call__", None), "__code__", None)
+    return None if isinstance(fn, type) else getattr(getattr(type(fn), "__call__", None), "__code__", None)  # noqa: B004
 
 
 def _defaults(fn: Any) -> tuple[object, ...]:

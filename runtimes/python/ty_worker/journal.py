@@ -6,9 +6,9 @@ import errno
 import os
 from _thread import allocate_lock
 
+from ty_worker.clock import stamp_now
 from ty_worker.forks import descriptors
 from ty_worker.history import History
-from ty_worker.clock import stamp_now
 from ty_worker.lines import DamageError, decode_lines, encode_json, encode_line, whole_length
 
 TYPE_CHECKING = False

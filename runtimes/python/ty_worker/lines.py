@@ -7,11 +7,17 @@ from zlib import crc32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
 encode_text = json.encoder.encode_basestring
-_scan = json.JSONDecoder().scan_once
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+
+
+def copy_json(value: object) -> Any:
+    """Return a copy of a JSON value."""
+    return _scan(encode_json(value), 0)[0]
 
 
 class DamageError(Exception):

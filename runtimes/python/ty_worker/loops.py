@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import sys
 from _thread import get_ident
 from contextvars import ContextVar, copy_context
 
@@ -50,7 +51,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
     executing = 0
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
         """Run `func` in a thread of the executor."""
         future = super().run_in_executor(executor, func, *args)
         self.executing += 1
@@ -70,7 +71,7 @@ class Loops:
         selector.front = self
         self._loop = _Loop(selector)
         self._thread = 0
-        self._committing = self._stopping = False
+        self._committing = self._stopping = self._over = False
         self._kept: list[object] = []
         self.resting = self.foreign = False
 
@@ -78,7 +79,11 @@ class Loops:
         """Run the body in this thread, and the loop until `stop`."""
         self._thread = get_ident()
         main = self._loop.create_task(self._body(workflow, arguments))
-        self._loop.run_forever()
+        while not self._stopping:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                print(f"a task of the workflow raised {error!r}: it counts as ended", file=sys.stderr)  # noqa: T201
         self._clean_up(main)
 
     async def _body(self, workflow: Callable[..., Any], arguments: tuple[object, ...]) -> None:
@@ -88,7 +93,9 @@ class Loops:
             outcome = ("threw", error)
         end_if_forked()
         with self._lock:
+            self._over = True
             self._attempt.body_over(outcome)
+        self._attempt.port.conclude()
 
     async def perform(self, call: Call) -> Any:
         """Make a call from workflow code and return its result."""
@@ -109,11 +116,10 @@ class Loops:
         """Release the next result, and say whether there was one: the loop is about to block."""
         end_if_forked()
         with self._lock:
-            call = None
             try:
                 call = self._attempt.release()
             except ClosedError:
-                pass
+                call = None
             if call is None:
                 self.resting, self.foreign = True, foreign or self._loop.executing > 0
                 self._attempt.rest()
@@ -150,7 +156,7 @@ class Loops:
             end_if_forked()
             self._record(call.returned, running, value)
 
-    def _record(self, conclude: Callable[[Attempt, Try, Any], None], running: Try, what: object) -> None:
+    def _record(self, conclude: Callable[[Attempt, Try, Any], object], running: Try, what: object) -> None:
         try:
             conclude(self._attempt, running, what)
         except ClosedError:
@@ -236,9 +242,9 @@ class Loops:
         self._in_loop(self._loop.stop)
 
     @property
-    def left(self) -> int:
-        """How many tasks are left waiting for ever."""
-        return len(self._kept)
+    def leftover(self) -> bool:
+        """Whether tasks are left that never end. Under the lock."""
+        return not self._over
 
     def _clean_up(self, main: asyncio.Task[None]) -> None:
         """End what the code has left, as `asyncio.run` does; what the run was parked with is kept, for no `finally` may run."""

@@ -91,7 +91,7 @@ def _count(value: object, what: str) -> int:
 
 
 def _at_least_one(value: object, what: str) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 <= value and isfinite(value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 1 and isfinite(value):
         return value
     message = f"{what} must be a number of at least 1, got {shown(value)}"
     raise TypeError(message)

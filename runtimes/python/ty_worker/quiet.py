@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ty_worker.clock import stamp
 from ty_worker.steps import NEVER
 
 TYPE_CHECKING = False
@@ -43,7 +42,7 @@ class Quiet:
             self._changed()
         if due - now <= self._park_after_ms:
             return NEVER
-        return self._watch("waits", 0.0, self._patience, moment, lambda: attempt.end(("parked", {"until": stamp(due), "waits": self._waits()})))
+        return self._watch("waits", 0.0, self._patience, moment, lambda: attempt.end(("parked", {"until": due, "waits": self._waits()})))
 
     def _waits(self) -> list[dict[str, str]]:
         return [{"key": call.key, "kind": call.wait_kind} for call in self._attempt.open.values()]

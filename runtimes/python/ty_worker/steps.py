@@ -66,7 +66,7 @@ class Try:
 
     def abort(self) -> None:
         """Fire the signal."""
-        self.signal._fire()  # noqa: SLF001 - user code shall not see it
+        self.signal._fire()
 
 
 class StepCall(Call):
@@ -134,13 +134,13 @@ class StepCall(Call):
             offset = attempt.complete(self, f',"try":{self.last},"value":{text}', durable=True)
         attempt.front.commit(offset)
 
-    def failed(self, attempt: Attempt, running: Try, error: BaseException) -> None:
-        """Record that a try failed, and prepare the next one if there is one; unless this try was given up before."""
+    def failed(self, attempt: Attempt, running: Try, error: BaseException) -> bool:
+        """Record that a try failed, and prepare the next one if there is one. False if this try was given up before."""
         record = record_error(error)
         text = encode_json(record)
         with attempt.lock:
             if not attempt.conclude(self, running):
-                return
+                return False
             self.failures += 1
             if is_final(record) or attempt.aborting or not self.policy.allows_more(self.failures):
                 self.error = record
@@ -151,3 +151,4 @@ class StepCall(Call):
                 self.offset = offset
                 attempt.wait(self, retry_at)
         attempt.front.commit(offset)
+        return True

@@ -82,6 +82,7 @@ class Threads:
             if self._holder is strand:
                 self._holder = None
                 self._pass_on()
+        self._attempt.port.conclude()
 
     def perform(self, call: Call) -> Any:
         """Make a call from workflow code and return its result."""
@@ -184,7 +185,10 @@ class Threads:
         if self._ready:
             strand = self._ready.popleft()
         else:
-            call = attempt.release()
+            try:
+                call = attempt.release()
+            except ClosedError:
+                return
             if call is None:
                 attempt.rest()
                 return
@@ -196,9 +200,9 @@ class Threads:
         """Run no code any more. Under the lock."""
 
     @property
-    def left(self) -> int:
-        """How many threads never end. Under the lock."""
-        return self._alive
+    def leftover(self) -> bool:
+        """Whether threads are left that never end. Under the lock."""
+        return self._alive > 0
 
     def parallel(self, branches: Sequence[Callable[[], Any]]) -> list[Any]:
         """Run the branches, and return their results in order or raise the first failure; the other branches go on then."""

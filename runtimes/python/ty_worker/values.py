@@ -115,7 +115,7 @@ def _number(value: float) -> float:
 
 def _items(value: list[Any] | tuple[Any, ...], parents: set[int]) -> list[Any]:
     place = _enter(value, parents)
-    result = []
+    result: list[Any] = []
     append = result.append
     try:
         for item in value:

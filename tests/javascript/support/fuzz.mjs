@@ -17,6 +17,7 @@ export async function carryOutUnderKills(seed) {
     await claimOnce(world);
   }
   if (world.violation) throw world.violation;
+  checkTries(world.storage);
   await replay(seed, world.storage);
   return { kills: world.kills, claims: world.claims, steps: world.executed, records: world.storage.records.length };
 }
@@ -28,7 +29,7 @@ function orderOf(seed, random) {
 
 async function claimOnce(world) {
   const { random, storage } = world;
-  const killAt = random() < 0.75 ? Math.floor(random() * 25) : Infinity;
+  const killAt = random() < 0.85 ? Math.floor(random() * 30) : Infinity;
   const blocking = random() < 0.5;
   let appends = 0;
   let process = null;
@@ -38,8 +39,8 @@ async function claimOnce(world) {
     return "lost";
   };
   const settings = { onAppend, parkAfter: random() < 0.3 ? 2 : 1e9, alone: () => blocking, syncMs: () => random() * 3 };
-  const completed = new Set(storage.of("completed").map(({ key }) => key));
-  const workflow = interpret((key) => execute(world, process, completed, key));
+  const completed = new Set(storage.of("completed").filter((record) => record.try).map(({ key }) => key));
+  const workflow = interpret((key) => execute(world, process, completed, key), (value) => observe(world, process, value));
   process = new Process(storage, workflow, settings);
   await withinTime(process);
   process.alive = false;
@@ -73,14 +74,34 @@ function execute(world, process, completed, key) {
   return Math.floor(world.random() * 1e6);
 }
 
+/** What code has seen of a step must be durable by then. */
+function observe(world, process, value) {
+  if (!process.alive) return;
+  const { records, durable } = world.storage;
+  const isSeen = (record) => record.value === value || record.error?.message === value;
+  if (records.findIndex(isSeen) >= durable) world.violation = new Error(`${value} was released before it was durable`);
+}
+
+/** The tries of a step are counted from 1, over all claims of an attempt of the body. */
+function checkTries({ records }) {
+  let tries = new Map();
+  for (const { type, key, try: number } of records) {
+    if (type === "body.failed") tries = new Map();
+    if (type === "requested" && number !== undefined) tries.set(key, 0);
+    if (type === "started" || (type === "requested" && number !== undefined)) {
+      if (number !== tries.get(key) + 1) throw new Error(`try ${number} of ${key} follows try ${tries.get(key)}`);
+      tries.set(key, number);
+    }
+  }
+}
+
 async function replay(seed, { records, finished: before }) {
   const storage = new Storage();
   storage.records = records.slice(0, records.indexOf(before));
   storage.durable = storage.records.length;
-  const workflow = interpret((key) => {
-    throw new Error(`step ${key} ran in the final replay`);
-  });
-  await withinTime(new Process(storage, workflow));
+  const executed = [];
+  await withinTime(new Process(storage, interpret((key) => executed.push(key))));
+  if (executed.length > 0) throw new Error(`seed ${seed}: ${executed} ran in the final replay`);
   const after = storage.finished;
   const same = after?.status === before.status && isDeepStrictEqual(after.output, before.output) && after.error?.message === before.error?.message;
   if (!same) throw new Error(`seed ${seed}: the replay differs:\n${JSON.stringify(before)}\n${JSON.stringify(after)}`);

@@ -16,7 +16,7 @@ export function randomFrom(seed) {
 /** Return the program of a seed: a list of operations, some of which hold lists. */
 export function generate(seed) {
   const random = randomFrom(seed);
-  return block(random, 3, 2 + pick(random, 4));
+  return block(random, 3, 2 + pick(random, 6));
 }
 
 function pick(random, count) {
@@ -46,10 +46,13 @@ function stepOf(random) {
   return { op: "step", name: NAMES[pick(random, NAMES.length)], ms: random() < 0.5 ? -1 : pick(random, 5), fails, attempts };
 }
 
-/** Return the workflow function of the program that the input's seed is; `execute(key)` is the effect of a step. */
-export function interpret(execute) {
+/**
+ * Return the workflow function of the program that the input's seed is.
+ * `execute(key)` is the effect of a step, `observe(value)` is told what the code gets for one.
+ */
+export function interpret(execute, observe = () => undefined) {
   return async ({ seed }, calls) => {
-    const machine = { ...calls, execute, log: [], last: 0 };
+    const machine = { ...calls, execute, observe, log: [], last: 0 };
     await runBlock(machine, generate(seed));
     return machine.log;
   };
@@ -77,7 +80,13 @@ const OPERATIONS = {
       return effect(context);
     };
     const retry = { maxAttempts: attempts, initialInterval: 2, jitter: false };
-    note(machine, await machine.step(name, ms < 0 ? effect : later, { retry }));
+    try {
+      note(machine, await machine.step(name, ms < 0 ? effect : later, { retry }));
+    } catch (error) {
+      machine.observe(error.message);
+      throw error;
+    }
+    machine.observe(machine.last);
   },
   async sleep(machine, { name, ms }) {
     await machine.sleep(name, ms);

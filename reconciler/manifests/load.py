@@ -1,0 +1,134 @@
+"""Loads a folder of manifests."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from reconciler.clock import Clock, SystemClock
+from reconciler.errors import InvalidError
+from reconciler.manifests.assemble import Assembly
+from reconciler.manifests.attachments import Attachments
+from reconciler.manifests.cache import Cache, collection_paused
+from reconciler.manifests.files import Key, Patience
+from reconciler.manifests.locate import Locator
+from reconciler.manifests.options import LoadOptions
+from reconciler.manifests.project import Scope, Unknown, find_scope, misplaced_projects
+from reconciler.manifests.records import Doc, problem_of
+from reconciler.manifests.scan import scan
+from reconciler.manifests.survey import Survey, stamps, survey
+from reconciler.model import Desired, Place
+
+_LOCAL = "local"
+
+
+class Manifests:
+    """One folder of manifests, remembered between loads: an unchanged folder gives the very same result again."""
+
+    def __init__(self, folder: Path, options: LoadOptions, clock: Clock | None = None) -> None:
+        self._folder = Path(os.path.abspath(folder))
+        self._options = options
+        self._clock = clock if clock is not None else SystemClock()
+        self._cache: Cache | None = None
+        self._last: tuple[dict[str, Key], Attachments, list[Desired]] | None = None
+
+    def load(self) -> Desired:
+        """Return what the folder declares for its project and the environment at hand. Raises InvalidError."""
+        return self._load()[0]
+
+    def load_local(self) -> list[Desired]:
+        """Return what the local folder declares, for each place that its objects name and for the place called local."""
+        return self._load()
+
+    def _load(self) -> list[Desired]:
+        with collection_paused():
+            try:
+                root = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except OSError as error:
+                message = f"{self._folder}: the folder of manifests cannot be read: {error.strerror}"
+                raise InvalidError(message) from error
+            try:
+                return self._read(root)
+            finally:
+                os.close(root)
+
+    def _read(self, root: int) -> list[Desired]:
+        options = self._options
+        scanned = scan(str(self._folder))
+        seen = stamps(scanned)
+        patience = Patience(self._clock, waits=options.wait_unstable)
+        if self._last is not None and self._last[0] == seen and self._last[1].still_as_it_was(root, patience):
+            return self._last[2]
+        if self._cache is None:
+            self._cache = Cache(self._folder, options.cache_dir, local=options.local)
+        cache = self._cache
+        surveyed = survey(root, scanned, cache, patience, local=options.local)
+        attachments = Attachments(root, patience, cache.attachments)
+        desired = list(self._places(surveyed, cache, attachments, Locator(root, patience)))
+        if attachments.changed or attachments.used.keys() != cache.attachments.keys():
+            cache.attachments, cache.changed = attachments.used, True
+        if options.write_cache:
+            cache.write()
+        settled = not surveyed.unstable and not attachments.unstable and not any(record.racy for record in surveyed.files.values())
+        self._last = (seen, attachments, desired) if settled else None
+        return desired
+
+    def _places(self, surveyed: Survey, cache: Cache, attachments: Attachments, locator: Locator) -> Iterator[Desired]:
+        if self._options.local:
+            scopes = _by_place(surveyed, self._options)
+        else:
+            scope = find_scope(surveyed, self._options)
+            if isinstance(scope, Unknown):
+                yield _unusable(self._folder, surveyed, scope)
+                return
+            scopes = {scope.place: (scope, _documents(surveyed))}
+        for scope, docs in scopes.values():
+            assembly = Assembly(self._folder, scope, surveyed, cache, attachments, locator, self._options.enabled_adapters)
+            assembly.problems += misplaced_projects(surveyed)
+            yield assembly.assemble(docs)
+
+
+def _documents(surveyed: Survey) -> Iterator[tuple[str, int, Doc]]:
+    for path, record in surveyed.files.items():
+        for number, doc in enumerate(record.docs):
+            if doc.kind != "Project":
+                yield path, number, doc
+
+
+def _by_place(surveyed: Survey, options: LoadOptions) -> dict[Place, tuple[Scope, Iterable[tuple[str, int, Doc]]]]:
+    """Sort the documents of the local folder by the project and the environment that they name."""
+    found: dict[Place, list[tuple[str, int, Doc]]] = {Place(_LOCAL, _LOCAL): []}
+    for path, number, doc in _documents(surveyed):
+        project, environment = doc.metadata.get("project", _LOCAL), doc.metadata.get("environment", _LOCAL)
+        place = Place(project, environment) if isinstance(project, str) and isinstance(environment, str) else Place(_LOCAL, _LOCAL)
+        found.setdefault(place, []).append((path, number, doc))
+    return {place: (Scope(place, options.default_adapter, "the setting default_adapter", local=True), docs) for place, docs in found.items()}
+
+
+def _unusable(folder: Path, surveyed: Survey, unknown: Unknown) -> Desired:
+    """Return a folder of which nothing can be used, since it is not known what it stands for."""
+    late = [problem_of(path, row) for path, _, doc in _documents(surveyed) for row in doc.problems]
+    problems = {*surveyed.problems, *unknown.problems, *late}
+    return Desired(
+        folder=str(folder),
+        place=unknown.place,
+        problems=tuple(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column, problem.message))),
+        invalid=frozenset({*surveyed.broken, *(doc.about for _, _, doc in _documents(surveyed) if doc.about)}),
+        unstable=tuple(surveyed.unstable),
+        foreign=surveyed.foreign,
+        files=sum(1 for record in surveyed.files.values() if record.docs or record.held),
+        complete=False,
+    )
+
+
+def load(folder: Path, options: LoadOptions, clock: Clock | None = None) -> Desired:
+    """Return what a folder declares. Raises InvalidError if there is none, or if the environment is not said or unknown.
+
+    Everything else that is wrong is among the problems of what is returned, and harms only the object that it is about.
+    """
+    return Manifests(folder, options, clock).load()
+
+
+def load_local(folder: Path, options: LoadOptions, clock: Clock | None = None) -> list[Desired]:
+    """Return what the local folder declares, for each project and environment that its objects name. Raises InvalidError."""
+    return Manifests(folder, replace(options, local=True), clock).load_local()

@@ -1,0 +1,369 @@
+"""The contract of `reconciler.compute`, on every adapter. The one in memory is the reference."""
+
+import os
+import select
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.exec import ExecAdapter, ExecSettings
+from adapters.processes import kill_tree
+from reconciler.compute import (
+    Adapter,
+    Finished,
+    Gone,
+    LetGo,
+    Live,
+    Missing,
+    Observation,
+    Order,
+    Ordered,
+    Quarantined,
+    Refused,
+    Revision,
+    Unclaimed,
+)
+from reconciler.errors import UnavailableError
+from reconciler.model import Status
+from tests.support.memory import MemoryAdapter, Platform
+from tests.support.workers import NODE, SETTINGS, now
+
+PYTHON = {
+    "echo": 'def workflow(input, ctx):\n    print("hello")\n    ctx.step("work", lambda: 1)\n    return input\n',
+    "fail": 'def workflow(input, ctx):\n    raise ValueError("no")\n',
+    "park": 'def workflow(input, ctx):\n    ctx.sleep("nap", "30d")\n',
+    "work": 'import time\ndef workflow(input, ctx):\n    ctx.step("work", lambda: time.sleep(600))\n',
+    "crash": 'import os\ndef workflow(input, ctx):\n    ctx.step("work", lambda: os._exit(7))\n',
+}
+JAVASCRIPT = {
+    "echo": 'async function workflow(input, { step }) {\n  console.log("hello");\n  await step("work", () => 1);\n  return input;\n}\n',
+    "fail": 'async function workflow() {\n  throw new RangeError("no");\n}\n',
+    "park": 'async function workflow(input, { sleep }) {\n  await sleep("nap", "30d");\n}\n',
+    "work": 'async function workflow(input, { step }) {\n  await step("work", () => new Promise((done) => setTimeout(done, 600000)));\n}\n',
+    "crash": 'async function workflow(input, { step }) {\n  await step("work", () => process.exit(7));\n}\n',
+}
+
+
+class Harness(ABC):
+    """One platform, and how a test makes things happen on it."""
+
+    runtime = "python"
+
+    @abstractmethod
+    def open(self) -> Adapter:
+        """Return a new adapter over the same platform, as another process would have it."""
+
+    @abstractmethod
+    def kill_worker(self, uid: str) -> None:
+        """Let the worker of a run die."""
+
+    def code(self, behaviour: str) -> dict[str, bytes]:
+        return {"workflow.py": behaviour.encode()}
+
+    def entry(self, behaviour: str) -> str:
+        return behaviour
+
+    def revision(self, behaviour: str) -> Revision:
+        return Revision(f"{behaviour:0<32}", behaviour, self.runtime, self.entry(behaviour), settings=SETTINGS)
+
+    def order(self, behaviour: str, uid: str = "u1", claim: int = 1, value: Any = None, spec_hash: str = "h1") -> Order:
+        first = {"type": "order", "claim": 0, "seq": 1, "at": now(), "protocol": 1, "uid": uid, "scope": "s", "project": "p", "environment": "e",
+                 "run": uid, "incarnation": 1, "workflow": behaviour, "revision": behaviour, "version": "", "spec_hash": spec_hash, "owner": "o",
+                 "input": value, "settings": SETTINGS}  # fmt: skip
+        return Order(uid, claim, self.revision(behaviour), first)
+
+    def start(self, adapter: Adapter, behaviour: str, uid: str = "u1", **changes: Any) -> Any:
+        adapter.deploy(self.revision(behaviour), self.code(behaviour), lambda _: None)
+        return adapter.start([self.order(behaviour, uid, **changes)], lambda _: None)[0]
+
+    def until(self, adapter: Adapter, uid: str, wanted: Callable[[Observation], bool], claim: int = 1) -> Observation:
+        end = time.monotonic() + 20
+        while True:
+            seen = adapter.observe({uid: claim})[uid]
+            if wanted(seen):
+                return seen
+            assert time.monotonic() < end, f"{uid} is still {seen}"
+            select.select([], [], [], 0.01)
+
+
+class InMemory(Harness):
+    def __init__(self, _: Path) -> None:
+        self.platform = Platform()
+
+    def open(self) -> Adapter:
+        return MemoryAdapter(self.platform)
+
+    def kill_worker(self, uid: str) -> None:
+        self.platform.alive.discard(uid)
+
+
+class Exec(Harness):
+    programs = PYTHON
+    file = "workflow.py"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "exec"
+
+    def open(self) -> Adapter:
+        return ExecAdapter(ExecSettings(str(self.folder)))
+
+    def kill_worker(self, uid: str) -> None:
+        history = self.open().history(uid)
+        assert history is not None
+        kill_tree(history.worker)
+
+    def code(self, behaviour: str) -> dict[str, bytes]:
+        return {self.file: self.programs[behaviour].encode()}
+
+    def entry(self, behaviour: str) -> str:
+        return self.file
+
+
+class ExecPython(Exec):
+    pass
+
+
+class ExecNode(Exec):
+    runtime = "node"
+    programs = JAVASCRIPT
+    file = "workflow.js"
+
+
+@pytest.fixture(params=[InMemory, ExecPython, ExecNode], ids=lambda kind: kind.__name__)
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    if request.param is ExecNode and NODE is None:
+        if os.environ.get("CI"):
+            pytest.fail("node is not installed")
+        pytest.skip("node is not installed")
+    made = request.param(tmp_path)
+    yield made
+    for found in list(made.open().found()):
+        made.open().kill(found.uid)
+
+
+def finished(seen: Observation) -> bool:
+    return isinstance(seen, Finished)
+
+
+def test_a_platform_that_holds_nothing_says_so(harness: Harness) -> None:
+    adapter = harness.open()
+
+    assert adapter.observe({"u1": 1}) == {"u1": Missing()}
+    assert adapter.deployed(["x" * 32]) == frozenset()
+    assert list(adapter.found()) == []
+    assert adapter.history("u1") is None
+    assert b"".join(adapter.output("u1")) == b""
+
+
+def test_a_deployed_revision_is_there_for_every_process_and_may_be_deployed_again(harness: Harness) -> None:
+    revision, code = harness.revision("echo"), harness.code("echo")
+    harness.open().deploy(revision, code, lambda _: None)
+
+    harness.open().deploy(revision, code, lambda _: None)
+
+    assert harness.open().deployed([revision.digest, "y" * 32]) == frozenset({revision.digest})
+    harness.open().retire(revision.digest)
+    harness.open().retire(revision.digest)
+    assert harness.open().deployed([revision.digest]) == frozenset()
+
+
+def test_a_run_is_carried_out_and_its_end_is_read_by_any_process(harness: Harness) -> None:
+    outcome = harness.start(harness.open(), "echo", value={"name": "World"})
+
+    seen = harness.until(harness.open(), "u1", finished)
+
+    assert outcome == Ordered("u1")
+    assert isinstance(seen, Finished)
+    assert (seen.status, seen.output) == (Status.COMPLETED, {"name": "World"})
+    assert seen.seen.claim == 1
+    assert b"".join(harness.open().output("u1")) == b"hello\n"
+    assert b"".join(harness.open().output("u1", 2)) == b"llo\n"
+
+
+def test_a_failure_is_an_end_with_an_error(harness: Harness) -> None:
+    harness.start(harness.open(), "fail")
+
+    seen = harness.until(harness.open(), "u1", finished)
+
+    assert isinstance(seen, Finished)
+    assert seen.status is Status.FAILED
+    assert seen.error["message"] == "no"
+
+
+def test_I9_the_same_order_again_starts_nothing(harness: Harness) -> None:
+    harness.start(harness.open(), "echo")
+    harness.until(harness.open(), "u1", finished)
+
+    again = harness.open().start([harness.order("echo")], lambda _: None)
+
+    assert again == [Ordered("u1", adopted=True)]
+    history = harness.open().history("u1")
+    assert history is not None
+    assert history.claims == 1
+
+
+def test_another_spec_under_the_same_uid_is_refused(harness: Harness) -> None:
+    harness.start(harness.open(), "echo")
+    harness.until(harness.open(), "u1", finished)
+
+    outcome = harness.open().start([harness.order("echo", spec_hash="h2")], lambda _: None)[0]
+
+    assert isinstance(outcome, Refused)
+    assert (outcome.reason, outcome.again) == ("conflict", False)
+
+
+def test_a_long_sleep_parks_and_holds_no_worker(harness: Harness) -> None:
+    harness.start(harness.open(), "park")
+
+    seen = harness.until(harness.open(), "u1", lambda seen: isinstance(seen, LetGo))
+
+    assert isinstance(seen, LetGo)
+    assert (seen.reason, seen.status) == ("parked", Status.SLEEPING)
+    assert seen.due_at is not None
+
+
+def test_the_next_claim_of_a_parked_run_goes_on_from_its_journal(harness: Harness) -> None:
+    harness.start(harness.open(), "park")
+    first = harness.until(harness.open(), "u1", lambda seen: isinstance(seen, LetGo))
+
+    outcome = harness.open().start([harness.order("park", claim=2)], lambda _: None)[0]
+    second = harness.until(harness.open(), "u1", lambda seen: isinstance(seen, LetGo), claim=2)
+
+    assert outcome == Ordered("u1")
+    assert isinstance(first, LetGo)
+    assert isinstance(second, LetGo)
+    assert second.seen.claim == 2
+    assert first.seen.started_at == second.seen.started_at
+
+
+def test_a_living_worker_is_seen_and_its_death_too(harness: Harness) -> None:
+    harness.start(harness.open(), "work")
+    harness.until(harness.open(), "u1", lambda seen: isinstance(seen, Live) and bool(harness.open().history("u1").calls))  # type: ignore[union-attr]
+
+    harness.kill_worker("u1")
+    seen = harness.until(harness.open(), "u1", lambda seen: not isinstance(seen, Live))
+
+    assert isinstance(seen, Gone)
+    assert seen.seen.barren == 1
+
+
+def test_a_worker_that_ends_without_an_end_of_its_run_is_gone(harness: Harness) -> None:
+    harness.start(harness.open(), "crash")
+
+    seen = harness.until(harness.open(), "u1", lambda seen: isinstance(seen, Gone))
+
+    assert isinstance(seen, Gone)
+    assert seen.seen.claim == 1
+
+
+def test_a_decided_claim_that_was_never_ordered_is_unclaimed(harness: Harness) -> None:
+    harness.start(harness.open(), "park")
+    harness.until(harness.open(), "u1", lambda seen: isinstance(seen, LetGo))
+
+    seen = harness.open().observe({"u1": 2})["u1"]
+
+    assert isinstance(seen, Unclaimed)
+    assert not seen.ordered
+
+
+def test_I16_a_cancel_message_ends_a_living_run_and_is_taken_once(harness: Harness) -> None:
+    adapter = harness.open()
+    harness.start(adapter, "work")
+    harness.until(adapter, "u1", lambda seen: isinstance(seen, Live))
+    message = {"type": "cancel", "id": "cancel-u1", "reason": "enough"}
+
+    adapter.send("u1", message)
+    harness.open().send("u1", message)
+    harness.open().kill("u1") if harness.runtime == "python" and isinstance(harness, Exec) else None  # a blocking body is killed in the end
+
+    seen = harness.until(harness.open(), "u1", lambda seen: isinstance(seen, Finished | Gone))
+    if isinstance(seen, Gone):
+        seen = harness.open().end("u1", 2, harness.order("work").first, {"status": "canceled", "reason": "enough", "at": now()})
+    assert isinstance(seen, Finished)
+    assert seen.status is Status.CANCELED
+
+
+def test_I5_an_end_written_by_the_reconciler_counts_once(harness: Harness) -> None:
+    harness.start(harness.open(), "park")
+    harness.until(harness.open(), "u1", lambda seen: isinstance(seen, LetGo))
+    first = harness.order("park").first
+
+    one = harness.open().end("u1", 2, first, {"status": "canceled", "reason": "canceled", "at": now()})
+    two = harness.open().end("u1", 3, first, {"status": "failed", "reason": "timeout", "at": now()})
+
+    assert one.status is two.status is Status.CANCELED
+    assert harness.open().start([harness.order("park", claim=4)], lambda _: None) == [Ordered("u1", adopted=True)]
+
+
+def test_I7_no_end_is_written_while_a_worker_lives(harness: Harness) -> None:
+    harness.start(harness.open(), "work")
+    harness.until(harness.open(), "u1", lambda seen: isinstance(seen, Live))
+
+    with pytest.raises(UnavailableError):
+        harness.open().end("u1", 2, harness.order("work").first, {"status": "failed", "reason": "timeout", "at": now()})
+
+
+def test_a_run_that_never_started_gets_its_end_too(harness: Harness) -> None:
+    end = harness.open().end("u9", 1, harness.order("park", uid="u9").first, {"status": "skipped", "reason": "start-deadline", "at": now()})
+
+    assert end.status is Status.SKIPPED
+    assert isinstance(harness.open().observe({"u9": 0})["u9"], Finished)
+
+
+def test_every_run_is_found_again_with_what_it_was_ordered_with(harness: Harness) -> None:
+    for uid in ("u1", "u2", "u3"):
+        harness.start(harness.open(), "echo", uid)
+
+    found = {run.uid: run.order["spec_hash"] for run in harness.open().found()}
+
+    assert found == {"u1": "h1", "u2": "h1", "u3": "h1"}
+    for uid in found:
+        harness.until(harness.open(), uid, finished)
+        harness.open().remove(uid)
+    assert list(harness.open().found()) == []
+
+
+def test_changes_are_told_and_forgotten(harness: Harness) -> None:
+    adapter = harness.open()
+    harness.start(adapter, "echo")
+    harness.until(adapter, "u1", finished)
+
+    told = adapter.drain_changes()
+
+    assert "u1" in told
+    select.select([], [], [], 0.05)
+    adapter.drain_changes()
+    assert "u1" not in adapter.drain_changes()
+
+
+def test_twenty_orders_in_one_call_are_all_carried_out(harness: Harness) -> None:
+    adapter = harness.open()
+    adapter.deploy(harness.revision("echo"), harness.code("echo"), lambda _: None)
+    uids = [f"u{number}" for number in range(20)]
+
+    outcomes = adapter.start([harness.order("echo", uid, value=uid) for uid in uids], lambda _: None)
+
+    assert outcomes == [Ordered(uid) for uid in uids]
+    for uid in uids:
+        seen = harness.until(adapter, uid, finished)
+        assert isinstance(seen, Finished)
+        assert seen.output == uid
+
+
+def test_I4_a_damaged_journal_is_quarantined_and_its_bytes_are_kept(tmp_path: Path) -> None:
+    harness = ExecPython(tmp_path)
+    harness.start(harness.open(), "echo")
+    harness.until(harness.open(), "u1", finished)
+    journal = next((tmp_path / "exec/runs").glob("*.jsonl"))
+    data = bytearray(journal.read_bytes())
+    data[len(data) // 2] ^= 1
+    journal.write_bytes(data)
+
+    seen = harness.open().observe({"u1": 1})["u1"]
+
+    assert isinstance(seen, Quarantined)
+    assert journal.read_bytes() == bytes(data)
