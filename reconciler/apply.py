@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Kill, Plan, Postpone, RemoveWorkflow, Start
-from reconciler.clock import Clock, stamp
+from reconciler.clock import Clock
 from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Progress, Refused, Unclaimed
 from reconciler.digest import Json
 from reconciler.errors import RejectedError, TyOpenworkflowError, UnavailableError
+from reconciler.instants import stamp
 from reconciler.journal import PROTOCOL
 from reconciler.model import Code, Place, Status
 from reconciler.observe import status_of

@@ -3,9 +3,9 @@
 from importlib import import_module
 from typing import Any
 
-from reconciler.clock import milliseconds
 from reconciler.compute import Adapter
 from reconciler.config import Settings
+from reconciler.instants import milliseconds
 
 
 def open_adapters(settings: Settings) -> dict[str, Adapter]:

@@ -15,10 +15,11 @@ from typing import Any
 from reconciler import follow, git, manifests
 from reconciler.actions import Plan
 from reconciler.apply import Hands
-from reconciler.clock import Clock, stamp
+from reconciler.clock import Clock
 from reconciler.compute import Adapter, Progress
 from reconciler.config import Settings
 from reconciler.errors import InvalidError, RejectedError, UsageError
+from reconciler.instants import stamp
 from reconciler.locks import FileLock
 from reconciler.model import Code, Desired, Place
 from reconciler.plan import Limits

@@ -100,7 +100,6 @@ def _with_typer(words: Sequence[str]) -> int:
     """Let typer read the call: it explains, and knows what is near to a word that it does not know."""
     from typing import Annotated
 
-    import click
     import typer
 
     from reconciler.cli.options import for_typer
@@ -128,11 +127,11 @@ def _with_typer(words: Sequence[str]) -> int:
             app.command(name, rich_help_panel=group)(for_typer(commands[name], codes.append))
     try:
         result = app(args=list(words), standalone_mode=False, prog_name="ty-openworkflow")
-    except click.exceptions.UsageError as error:
+    except typer.BadParameter.__mro__[1] as error:  # the usage error of whichever click typer is built on
         raise UsageError(_usage_text(error)) from error
-    except click.exceptions.Abort as error:
+    except typer.Abort as error:
         raise KeyboardInterrupt from error
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return int(error.exit_code)
     if codes:
         return codes[-1]

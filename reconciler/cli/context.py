@@ -39,9 +39,10 @@ class Context:
     def service(self) -> Service:
         """The program, with the settings of this call."""
         if self._service is None:
-            settings = load_settings(Path(self.options.config) if self.options.config else None, os.environ)
+            environ = dict(os.environ)
             if self.options.data_dir:
-                settings = settings.with_data_dir(Path(self.options.data_dir).expanduser().absolute())
+                environ["TY_OPENWORKFLOW_DATA_DIR"] = os.path.abspath(os.path.expanduser(self.options.data_dir))
+            settings = load_settings(Path(self.options.config) if self.options.config else None, environ)
             self._service = Service(settings, self.clock, self.progress, project=self.options.project, environment=self.options.env)
         return self._service
 

@@ -1,5 +1,6 @@
 """Commands that set up and look after the installation: init, doctor, schema."""
 
+import os
 import secrets
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from reconciler.cli import doctor as checks
 from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption
 from reconciler.cli.options import Argument, option
-from reconciler.config import default_settings_text, settings_path
+from reconciler.config import settings_path
 from reconciler.errors import RejectedError
 from reconciler.service import PROJECT_FILE
 
@@ -19,6 +20,17 @@ async function workflow(input, { step, sleep }) {
   await sleep("wait", "2s");
   return await step("complete", () => ({ message: greeting }));
 }
+"""
+_SETTINGS = """\
+# Settings of ty-openworkflow; every key is optional, README has the list and `ty-openworkflow schema settings` explains it.
+# data_dir: ~/.config/ty-openworkflow   # database, local manifests, run folders
+# default_adapter: exec
+# poll_interval: 30s
+# park_after: 2m                        # a longer sleep holds no process
+# adapters:
+#   exec: {enabled: true, runs_per_worker: 1}
+# secrets:
+#   greet-token: {env: GREET_TOKEN}     # or file: PATH, or cmd: COMMAND
 """
 _HELLO = """\
 # A workflow is code and settings; a Run is one execution of it, carried out once.
@@ -47,8 +59,8 @@ def init(
         CONTEXT.say(f"kept     {settings}")
     else:
         settings.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(settings, "x", opener=lambda path, flags: __import__("os").open(path, flags, 0o600)) as file:
-            file.write(default_settings_text())
+        with open(settings, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(_SETTINGS)
         CONTEXT.say(f"wrote    {settings}")
     service = CONTEXT.service
     service.local.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.digest import Json
 from reconciler.manifests.attachments import Attachments, inside
 from reconciler.manifests.build import to_run, to_schedule, to_workflow
 from reconciler.manifests.cache import Cache

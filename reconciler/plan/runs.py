@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.actions import Action, Edit, Notice, Start
-from reconciler.clock import milliseconds, stamp
 from reconciler.compute import Revision
 from reconciler.digest import Json, uid_of
+from reconciler.instants import milliseconds, stamp
 from reconciler.journal import encode_json
 from reconciler.model import Desired, Run, Status, Workflow
 from reconciler.plan.workflows import owner_conflict

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.actions import Action, Deploy, Notice
-from reconciler.clock import milliseconds
 from reconciler.compute import Revision
 from reconciler.digest import Json
+from reconciler.instants import milliseconds
 from reconciler.model import Desired, Retry, Workflow
 from reconciler.recorded import KnownWorkflow, Recorded
 

@@ -3,8 +3,8 @@
 import json
 from datetime import datetime
 
-from reconciler.clock import stamp
 from reconciler.digest import Json
+from reconciler.instants import stamp
 from reconciler.journal import encode_json
 from reconciler.model import Place
 from reconciler.state.store import Store

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from reconciler.clock import stamp
 from reconciler.compute import Finished, LetGo, Live, Revision, Seen, Unclaimed
 from reconciler.digest import Json
+from reconciler.instants import stamp
 from reconciler.journal import encode_json
 from reconciler.model import EnvVar, Place, Source, Status
 from reconciler.recorded import ActiveRun, RunLine

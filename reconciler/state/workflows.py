@@ -3,9 +3,9 @@
 import json
 from datetime import datetime
 
-from reconciler.clock import stamp
 from reconciler.compute import Revision
 from reconciler.digest import Json
+from reconciler.instants import stamp
 from reconciler.journal import encode_json
 from reconciler.model import Place
 from reconciler.recorded import KnownWorkflow

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reconciler.clock import SystemClock, stamp
+from reconciler.clock import SystemClock
+from reconciler.instants import stamp
 from reconciler.journal import History, accepted, decode_lines, encode_line, fold, whole_length
 
 ROOT = Path(__file__).parents[2]

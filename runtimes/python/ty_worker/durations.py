@@ -1,19 +1,17 @@
 """Durations as workflow code writes them: a number of seconds, or text such as "500ms", "30s", "1h30m", "7d"."""
 
-import re
 from math import ceil, isfinite
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
-_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+", re.ASCII)
+_PART = r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)"
 _LONGEST = 36_500 * _UNITS["d"]
 
 
 def milliseconds(value: object, what: str) -> int:
     """Return a duration in whole milliseconds, rounded up. Raises TypeError that begins with `what`."""
     length = -1.0
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
-        length = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+    if isinstance(value, str):
+        length = _read(value)
     elif isinstance(value, float) and isfinite(value):
         length = round(value * 1000, 6)  # 0.07 s are 70 ms, not 71
     elif isinstance(value, int) and not isinstance(value, bool):
@@ -25,6 +23,14 @@ def milliseconds(value: object, what: str) -> int:
         message = f"{what} is longer than a hundred years: {shown(value)}"
         raise TypeError(message)
     return ceil(length)
+
+
+def _read(text: str) -> float:
+    import re  # start-up is precious, and most workflows write numbers or settings
+
+    if not re.fullmatch(f"(?:{_PART})+", text):
+        return -1.0
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
 
 
 def format_duration(ms: float) -> str:

@@ -40,7 +40,7 @@ class History:
         self.by_key: dict[str, Record] = {}
         self.results: list[Record] = []
         self.settled: dict[str, Record] = {}
-        self.tries: dict[str, Tries] = {}
+        self._tries: dict[str, Tries] = {}
 
     def accept(self, record: Record) -> None:
         """Take in the next record of the journal. Raises DamageError where records are missing."""
@@ -83,22 +83,25 @@ class History:
         key = record["key"]
         self.requests.append(record)
         self.by_key[key] = record
-        if "try" in record:
-            self.tries[key] = Tries(record["try"])
 
     def started(self, record: Record) -> None:
         """A further try of a step began."""
-        tries = self.tries.get(record["key"])
-        if tries is not None:
-            tries.in_doubt = tries.in_doubt or not tries.over
-            tries.last, tries.over = record["try"], False
+        tries = self.tries_of(record["key"])
+        tries.in_doubt = tries.in_doubt or not tries.over
+        tries.last, tries.over = record["try"], False
 
     def retrying(self, record: Record) -> None:
         """A try of a step failed, and another follows."""
-        tries = self.tries.get(record["key"])
-        if tries is not None:
-            tries.failures += 1
-            tries.over, tries.retry_at = True, parse_stamp(record["retry_at"])
+        tries = self.tries_of(record["key"])
+        tries.failures += 1
+        tries.over, tries.retry_at = True, parse_stamp(record["retry_at"])
+
+    def tries_of(self, key: str) -> Tries:
+        """Return how far the tries of a step have come."""
+        tries = self._tries.get(key)
+        if tries is None:
+            tries = self._tries[key] = Tries(self.by_key[key].get("try", 1))
+        return tries
 
     def settle(self, record: Record) -> None:
         """A call has its result."""

@@ -92,7 +92,7 @@ class StepCall(Call):
 
     def resume(self, attempt: Attempt, record: Record) -> None:
         """Go on after the tries that the journal holds."""
-        tries = attempt.past.tries[record["key"]]
+        tries = attempt.past.tries_of(record["key"])
         self.last, self.failures, self.in_doubt = tries.last, tries.failures, tries.in_doubt or not tries.over
         if tries.over:
             attempt.wait(self, tries.retry_at)

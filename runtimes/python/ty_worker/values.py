@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from math import isfinite
 
 from ty_worker.errors import NotSerializableError
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 _LIMIT = 2**53
 _DEEPEST = 200
-_PLAIN_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _REFUSED = {
     "bytes": "bytes: use text, for example base64",
     "bytearray": "bytes: use text, for example base64",
@@ -138,7 +136,7 @@ def _members(value: dict[Any, Any], parents: set[int]) -> dict[str, Any]:
         try:
             result[_text(name)] = _copy(item, parents)
         except _RefusedError as refused:
-            refused.path.append(f".{name}" if _PLAIN_NAME.fullmatch(name) else f"[{encode_text(name)}]")
+            refused.path.append(f".{name}" if name.isascii() and name.replace("$", "_").isidentifier() else f"[{encode_text(name)}]")
             raise
     parents.discard(place)
     return result
