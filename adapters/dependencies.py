@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.interpreters import Interpreter
 from reconciler.compute import Progress, Revision
 from reconciler.digest import Json
 from reconciler.errors import RejectedError, UnavailableError
+from reconciler.values import frozen
 
 # The block of inline metadata in a script, as PEP 723 defines it.
 _PEP723 = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
@@ -22,7 +22,7 @@ _MINUTES = 15
 _LAST_LINES = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Needs:
     """What is to be installed: npm's files, or pip's requirements."""
 

@@ -8,7 +8,6 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from reconciler.digest import Json, digest_of
 from reconciler.errors import DamagedError, RejectedError, UnavailableError
 from reconciler.journal import PROTOCOL, History, fold
 from reconciler.model import Status
+from reconciler.values import frozen
 
 # What a worker inherits; everything else comes from `spec.env`.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
@@ -48,7 +48,7 @@ _LOG_KEPT_SECONDS = 86_400
 _BATCH = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExecSettings:
     """What the settings say of this adapter; durations in milliseconds."""
 

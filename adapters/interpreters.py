@@ -4,10 +4,10 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from reconciler.errors import RejectedError
+from reconciler.values import frozen
 
 _ASK = {
     "node": ("-p", "JSON.stringify([process.execPath, process.versions.node])"),
@@ -17,7 +17,7 @@ _ENOUGH = "node 20.15 or 22.2, or newer (22.0 and 22.1 are not)", "python 3.10 o
 _SECONDS = 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Interpreter:
     """An executable and its version."""
 
@@ -61,7 +61,7 @@ class Interpreters:
         if known is not None and os.path.exists(known["path"]):
             return Interpreter(**known)
         found = _ask(runtime, path)
-        self._remember({**remembered, key: asdict(found)})
+        self._remember({**remembered, key: {"runtime": found.runtime, "path": found.path, "version": found.version}})
         return found
 
     def _remembered(self) -> dict[str, dict[str, str]]:

@@ -6,24 +6,24 @@ import os
 import select
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from reconciler.errors import DamagedError, UnavailableError
 from reconciler.journal import decode_lines, encode_line
+from reconciler.values import made, mutable
 
 MARK = "TY_OPENWORKFLOW_WORKER"
 _HIGH = 20  # above every number that a worker's own descriptors have
 
 
-@dataclass(slots=True)
+@mutable
 class Worker:
     """One worker's folder, and what was ordered from it."""
 
     folder: str
     hello: Mapping[str, Any]
-    orders: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, int] = made(default_factory=dict)
     end: int = -1
     drained: bool = False
 

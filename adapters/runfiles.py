@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ from reconciler.compute import Finished, Seen
 from reconciler.errors import DamagedError, RejectedError
 from reconciler.journal import RECONCILER, History, decode_line, encode_line, fold, whole_length
 from reconciler.model import Status
+from reconciler.values import frozen
 
 _PIECE = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunFiles:
     """Where one run lives: every path begins with `prefix`."""
 

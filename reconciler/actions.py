@@ -1,15 +1,15 @@
 """What a pass may do, and what a plan tells about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from reconciler.compute import Revision
 from reconciler.digest import Json
 from reconciler.model import Source, Status, Workflow
 from reconciler.recorded import ActiveRun
+from reconciler.values import frozen, made
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deploy:
     """Make a workflow's revision ready and remember it. `verb` is `create`, `update` or `heal`."""
 
@@ -21,7 +21,7 @@ class Deploy:
     ready: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RemoveWorkflow:
     """Forget a workflow that is no longer declared."""
 
@@ -31,7 +31,7 @@ class RemoveWorkflow:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Start:
     """Remember that a run (an incarnation of it) was asked for; `run` has no claim yet."""
 
@@ -40,7 +40,7 @@ class Start:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """Hand a run to a worker under a claim. `cause` is `start`, `wake`, `takeover`, `resume` or `again`."""
 
@@ -51,7 +51,7 @@ class Claim:
     alone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edit:
     """Apply what may change after a run was asked for. `changes` has columns of the table of runs."""
 
@@ -62,7 +62,7 @@ class Edit:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cancel:
     """Tell a living worker to cancel its run, with the message that goes into the inbox."""
 
@@ -71,7 +71,7 @@ class Cancel:
     sent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kill:
     """Kill the worker of a run that did not end by itself in its time."""
 
@@ -79,7 +79,7 @@ class Kill:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class End:
     """Write the end of a run that no worker holds."""
 
@@ -90,7 +90,7 @@ class End:
     error: Json = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Postpone:
     """Remember why a run does not go on now, and until when."""
 
@@ -103,7 +103,7 @@ class Postpone:
 Action = Deploy | RemoveWorkflow | Start | Claim | Edit | Cancel | Kill | End | Postpone
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice:
     """Something that a pass would not do, and why: shown beside the plan, never as a part of it."""
 
@@ -113,7 +113,7 @@ class Notice:
     source: Source = Source("", 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """One line of a plan, as text and JSON show it."""
 
@@ -127,7 +127,7 @@ class Change:
     after: Json = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """What a pass would do now: empty means that everything is as declared."""
 
@@ -136,7 +136,7 @@ class Plan:
     held: tuple[Notice, ...] = ()
     drift: tuple[Notice, ...] = ()
     unchanged: int = 0
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = made(default_factory=dict)
     guarded: bool = False
 
     @property

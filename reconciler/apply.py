@@ -1,8 +1,6 @@
 """Acting: a plan is carried out in the order intent, effect, record; each step may be done twice without harm."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -18,13 +16,14 @@ from reconciler.observe import status_of
 from reconciler.plan.workflows import workflow_facts
 from reconciler.recorded import ActiveRun, KnownWorkflow, Recorded
 from reconciler.state import Store, events, runs, workflows
+from reconciler.values import frozen, made, mutable
 
 T = TypeVar("T", bound=Action)
 _POOL = 4
 _AGAIN = timedelta(seconds=5)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """An action that did not work; `again` says whether the next pass tries it."""
 
@@ -34,16 +33,16 @@ class Failure:
     again: bool
 
 
-@dataclass(slots=True)
+@mutable
 class Applied:
     """What came of a plan."""
 
-    failures: list[Failure] = field(default_factory=list)
-    started: list[str] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)
+    failures: list[Failure] = made(default_factory=list)
+    started: list[str] = made(default_factory=list)
+    ended: list[str] = made(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hands:
     """What acting needs: the store, the platforms, the clock, how to read code and secrets, and where progress goes."""
 
@@ -122,6 +121,8 @@ def _deploy(hands: Hands, place: Place, folder: str, deploys: Sequence[Deploy], 
     """Deploy what is not ready, several at a time, and remember it. Returns the digests that could not be deployed."""
     slow = [deploy for deploy in deploys if not deploy.ready]
     if len(slow) > 1:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(_POOL) as pool:
             answers = list(pool.map(lambda deploy: _deploy_one(hands, deploy), slow))
     else:

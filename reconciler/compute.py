@@ -8,18 +8,18 @@ What an adapter may lack is in `runtimes/PROTOCOL.md`, section 12: a platform th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from reconciler.digest import Json
 from reconciler.journal import History
 from reconciler.model import EnvVar, Status
+from reconciler.values import frozen, made
 
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Revision:
     """What runs are pinned to, as an adapter needs it. `settings` is the part that goes into each order."""
 
@@ -29,11 +29,11 @@ class Revision:
     entry: str
     version: str = ""
     env: tuple[EnvVar, ...] = ()
-    block: Mapping[str, Json] = field(default_factory=dict)
-    settings: Mapping[str, Json] = field(default_factory=dict)
+    block: Mapping[str, Json] = made(default_factory=dict)
+    settings: Mapping[str, Json] = made(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """One claim that a worker shall take. `first` is the run's first record; `alone` keeps others off its worker."""
 
@@ -41,11 +41,11 @@ class Order:
     claim: int
     revision: Revision
     first: Mapping[str, Any]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = made(default_factory=dict)
     alone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ordered:
     """The order was handed over, or the run was there already (`adopted`) with the same spec."""
 
@@ -53,7 +53,7 @@ class Ordered:
     adopted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """The order could not be handed over. `again` says whether the same order may work later."""
 
@@ -66,7 +66,7 @@ class Refused:
 Outcome = Ordered | Refused
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """How far a run has come; `size` stands for everything that was read, so that an equal size means nothing new."""
 
@@ -78,19 +78,19 @@ class Seen:
     deaths: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Missing:
     """The platform surely holds nothing under this uid."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unknown:
     """The platform could not be asked; nothing follows from that."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unclaimed:
     """The run is there, but nobody has taken the latest claim. `ordered`: a living worker still may."""
 
@@ -98,7 +98,7 @@ class Unclaimed:
     ordered: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Live:
     """A living worker holds the run; `due_at` is what it waits for, if it waits for a time."""
 
@@ -107,7 +107,7 @@ class Live:
     due_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LetGo:
     """The claim ended without an end of the run: `parked`, or the reason of its release."""
 
@@ -117,14 +117,14 @@ class LetGo:
     due_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gone:
     """The worker died without an end of its claim."""
 
     seen: Seen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finished:
     """The run has ended; nothing changes that."""
 
@@ -136,7 +136,7 @@ class Finished:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quarantined:
     """The run's journal is damaged; its bytes are kept and nothing is done to the run."""
 
@@ -146,7 +146,7 @@ class Quarantined:
 Observation = Missing | Unknown | Unclaimed | Live | LetGo | Gone | Finished | Quarantined
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Watched:
     """What tells that a look is worth while: folders to watch, and descriptors that become readable or fail."""
 
@@ -154,7 +154,7 @@ class Watched:
     descriptors: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """A run that a platform holds, with what its first record says: enough to rebuild a lost database."""
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.clock import Clock
@@ -11,16 +10,17 @@ from reconciler.model import Status
 from reconciler.reconcile import Report
 from reconciler.recorded import ActiveRun
 from reconciler.triggers.wakeups import Wakeups
+from reconciler.values import made, mutable
 
 _LONGEST = timedelta(seconds=30)
 
 
-@dataclass(slots=True)
+@mutable
 class Followed:
     """How following ended: in time, or by its time-out, with the runs that were still active."""
 
     in_time: bool
-    active: Mapping[str, ActiveRun] = field(default_factory=dict)
+    active: Mapping[str, ActiveRun] = made(default_factory=dict)
 
 
 def follow(

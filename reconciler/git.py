@@ -1,14 +1,14 @@
 """What git knows of a folder: read from its files where that is enough, since a process costs more than a pass."""
 
 import os
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+
+from reconciler.values import frozen
 
 _SECONDS = 30
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Head:
     """Where a work tree stands; `branch` is empty when it is detached."""
 
@@ -58,6 +58,8 @@ def _commit(git: Path, ref: str) -> str:
 
 def is_dirty(folder: Path) -> bool | None:
     """Say whether something below `folder` is not committed; None if git cannot tell."""
+    import subprocess
+
     env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), "status", "--porcelain", "--", "."]
     try:

@@ -3,10 +3,10 @@
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.errors import DamagedError
+from reconciler.values import made, mutable
 
 PROTOCOL = 1
 RECONCILER = "reconciler"
@@ -93,7 +93,7 @@ def accepted(records: Iterable[Record]) -> tuple[list[Record], int]:
     return kept, skipped
 
 
-@dataclass(slots=True)
+@mutable
 class Call:
     """One call of a run, as its records tell it: what `status` shows as a step."""
 
@@ -115,7 +115,7 @@ class Call:
         return head if sep and tail.isdigit() else self.key
 
 
-@dataclass(slots=True)
+@mutable
 class History:
     """What a journal says of its run: who holds it, what it waits for, what has become of it."""
 
@@ -126,7 +126,7 @@ class History:
     claims: int = 0
     records: int = 0
     skipped: int = 0
-    calls: dict[str, Call] = field(default_factory=dict)
+    calls: dict[str, Call] = made(default_factory=dict)
     started_at: str | None = None
     last_at: str = ""
     let_go: str | None = None
@@ -136,7 +136,7 @@ class History:
     deaths: int = 0
     canceling: str | None = None
     finished: Record | None = None
-    warnings: list[Record] = field(default_factory=list)
+    warnings: list[Record] = made(default_factory=list)
     fruitful: bool = False
 
     @property

@@ -1,11 +1,11 @@
 """The words of the product as types: what people declare, and what is remembered of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.digest import Json
+from reconciler.values import frozen, made
 
 
 class Status(StrEnum):
@@ -25,7 +25,7 @@ class Status(StrEnum):
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.SKIPPED})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """Where in a folder an object is declared; `file` is relative to the folder, lines count from 1."""
 
@@ -33,7 +33,7 @@ class Source:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """Something wrong with a manifest; `about` is `kind/name` where that much could be read, else empty."""
 
@@ -48,7 +48,7 @@ class Problem:
     warning: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A project in one environment: what names are unique in, and what is pruned together."""
 
@@ -56,7 +56,7 @@ class Place:
     environment: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retry:
     """How often and how soon something that failed is tried again; `max_attempts` 0 means without limit."""
 
@@ -67,7 +67,7 @@ class Retry:
     jitter: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnvVar:
     """One variable of a workflow's environment: a value, or the name of a secret in the settings."""
 
@@ -76,7 +76,7 @@ class EnvVar:
     secret: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Code:
     """The code of a workflow as it is in the folder: `files` maps paths below `root` to SHA-256, `root` is a path below `folder`.
 
@@ -90,7 +90,7 @@ class Code:
     folder: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Workflow:
     """A declared workflow. `revision` is the digest of everything that runs are pinned to."""
 
@@ -108,18 +108,18 @@ class Workflow:
     title: str = ""
     description: str = ""
     version: str = ""
-    block: Mapping[str, Json] = field(default_factory=dict)
+    block: Mapping[str, Json] = made(default_factory=dict)
     input_schema: Json = None
     env: tuple[EnvVar, ...] = ()
-    signals: Mapping[str, Json] = field(default_factory=dict)
+    signals: Mapping[str, Json] = made(default_factory=dict)
     concurrency: int = 0
-    keep: Mapping[str, Json] = field(default_factory=dict)
+    keep: Mapping[str, Json] = made(default_factory=dict)
     prune: str = "enabled"
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = made(default_factory=dict)
     source: Source = Source("", 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """A declared run. `spec_hash` stands for workflow and input as written, before variables."""
 
@@ -135,25 +135,25 @@ class Run:
     start_deadline: timedelta | None = None
     depends_on: tuple[str, ...] = ()
     priority: int = 0
-    signals: Mapping[str, Json] = field(default_factory=dict)
+    signals: Mapping[str, Json] = made(default_factory=dict)
     on_change: str = "reject"
     on_delete: str = "cancel"
     prune: str = "enabled"
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = made(default_factory=dict)
     source: Source = Source("", 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Schedule:
     """A declared schedule, its fields as written."""
 
     name: str
     spec: Mapping[str, Json]
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = made(default_factory=dict)
     source: Source = Source("", 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Desired:
     """What one folder declares for one place.
 
@@ -167,9 +167,9 @@ class Desired:
     lineage: str = ""
     branch: str = ""
     prune_max: int | None = None
-    workflows: Mapping[str, Workflow] = field(default_factory=dict)
-    runs: Mapping[str, Run] = field(default_factory=dict)
-    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    workflows: Mapping[str, Workflow] = made(default_factory=dict)
+    runs: Mapping[str, Run] = made(default_factory=dict)
+    schedules: Mapping[str, Schedule] = made(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     invalid: frozenset[str] = frozenset()
     unstable: tuple[str, ...] = ()

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from reconciler.compute import Adapter, Finished, LetGo, Live, Observation, Revision, Unclaimed, Unknown
 from reconciler.errors import UnavailableError
@@ -10,6 +9,7 @@ from reconciler.model import Desired, Status
 from reconciler.plan import Observed
 from reconciler.plan.workflows import revision_of
 from reconciler.recorded import ActiveRun, Recorded
+from reconciler.values import replace
 
 
 def observe(desired: Desired | None, recorded: Recorded, adapters: Mapping[str, Adapter], statuses: Mapping[str, str]) -> Observed:

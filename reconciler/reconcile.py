@@ -1,7 +1,6 @@
 """The pass: load, observe, decide, perform, record. It looks at the present, never at how it got here."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.actions import Edit, Plan, Postpone
@@ -12,12 +11,13 @@ from reconciler.plan import Limits, decide
 from reconciler.plan.progress import deadline_of
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.state import Store, events, runs, workflows
+from reconciler.values import frozen, made
 
 NOWHERE = Place("", "")
 _FOR_A_PERSON = ("state-unknown", "quarantined")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What one pass saw and did. `active` are the runs that had not ended when it was over."""
 
@@ -25,7 +25,7 @@ class Report:
     plan: Plan
     applied: Applied
     ended: tuple[ActiveRun, ...] = ()
-    active: Mapping[str, ActiveRun] = field(default_factory=dict)
+    active: Mapping[str, ActiveRun] = made(default_factory=dict)
 
 
 class Reconciler:

@@ -1,13 +1,13 @@
 """What is remembered of workflows and runs: the second of the three things that a plan is made of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from reconciler.compute import Revision
 from reconciler.digest import Json
 from reconciler.model import TERMINAL, Place, Source, Status
+from reconciler.values import frozen, made
 
 
 class RunLine(NamedTuple):
@@ -37,7 +37,7 @@ class RunLine(NamedTuple):
         return self.status in TERMINAL
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActiveRun:
     """A run that has not ended, with everything that carrying it on needs."""
 
@@ -60,7 +60,7 @@ class ActiveRun:
     attempt: int
     deaths: int
     created_at: datetime
-    facts: Mapping[str, Json] = field(default_factory=dict)
+    facts: Mapping[str, Json] = made(default_factory=dict)
     suspend: bool = False
     priority: int = 0
     concurrency: int = 0
@@ -72,7 +72,7 @@ class ActiveRun:
     source: Source = Source("", 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KnownWorkflow:
     """A workflow that was deployed before."""
 
@@ -83,12 +83,12 @@ class KnownWorkflow:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recorded:
     """What SQLite remembers: of one place everything, of other places the runs that have not ended."""
 
-    workflows: Mapping[str, KnownWorkflow] = field(default_factory=dict)
-    runs: Mapping[str, RunLine] = field(default_factory=dict)
-    active: Mapping[str, ActiveRun] = field(default_factory=dict)
+    workflows: Mapping[str, KnownWorkflow] = made(default_factory=dict)
+    runs: Mapping[str, RunLine] = made(default_factory=dict)
+    active: Mapping[str, ActiveRun] = made(default_factory=dict)
     known: bool = True
     scope: str = ""

@@ -7,8 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.assets import asset
-from reconciler.digest import Json
+from reconciler.digest import Json, canonical
 from reconciler.errors import InvalidError, UsageError
 from reconciler.suggest import did_you_mean
 
@@ -87,7 +86,7 @@ def value_faults(value: Json, schema: Json) -> list[tuple[list[Any], str]]:
     from referencing.exceptions import Unresolvable
 
     try:
-        errors: list[ValidationError] = sorted(_checker(schema).iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+        errors: list[ValidationError] = sorted(_kept_checker(canonical(schema)).iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
     except Unresolvable as error:
         return [([], f"the schema refers to {error.ref!r}, which it does not have")]
     except RecursionError:
@@ -107,6 +106,11 @@ def _checker(schema: Json) -> "Validator":
     return checker
 
 
+@lru_cache(maxsize=128)
+def _kept_checker(schema: bytes) -> "Validator":
+    return _checker(json.loads(schema))
+
+
 def _remote_references(node: Json, path: list[Any]) -> Iterator[tuple[list[Any], str]]:
     if isinstance(node, dict):
         for key, value in node.items():
@@ -121,6 +125,8 @@ def _remote_references(node: Json, path: list[Any]) -> Iterator[tuple[list[Any],
 
 @lru_cache(maxsize=16)
 def _file(name: str) -> Any:
+    from reconciler.assets import asset
+
     return json.loads(asset("schemas", name).read_text("utf-8"))
 
 

@@ -1,17 +1,16 @@
 """Secrets: looked up when a worker starts, from where the settings say, and never written anywhere."""
 
 import os
-import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import RejectedError
+from reconciler.values import frozen
 
 _SECONDS = 10
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecretSource:
     """Where a secret comes from: exactly one of a variable, a file and a command."""
 
@@ -45,6 +44,8 @@ def _read(name: str, file: str) -> str:
 
 def _run(name: str, command: str) -> str:
     """Run a command of the settings through the shell, as their owner wrote it; its first line of output counts."""
+    import subprocess
+
     try:
         done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):

@@ -1,12 +1,10 @@
 """The program as the command line uses it: settings, folders, state and platforms put together."""
 
-import getpass
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,6 +26,7 @@ from reconciler.recorded import ActiveRun
 from reconciler.registry import open_adapters
 from reconciler.secret import resolve
 from reconciler.state import Store, open_store, read_store, runs, workflows
+from reconciler.values import frozen, made, mutable
 
 PROJECT_FILE = "ty-openworkflow.yaml"
 _PATIENCE = 30.0
@@ -36,7 +35,7 @@ _PATIENCE = 30.0
 Show = Callable[[Desired, Mapping[str, Any], Plan, float], None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class View:
     """What one folder declares for one place, with its plan."""
 
@@ -46,16 +45,16 @@ class View:
     seconds: float
 
 
-@dataclass(slots=True)
+@mutable
 class Passed:
     """What `reconcile` did: a report for each place, the runs it waited for, and whether they ended in time."""
 
-    reports: list[Report] = field(default_factory=list)
-    desired: list[Desired] = field(default_factory=list)
+    reports: list[Report] = made(default_factory=list)
+    desired: list[Desired] = made(default_factory=list)
     wanted: frozenset[str] = frozenset()
     started: frozenset[str] = frozenset()
     in_time: bool = True
-    active: Mapping[str, ActiveRun] = field(default_factory=dict)
+    active: Mapping[str, ActiveRun] = made(default_factory=dict)
 
     @property
     def held(self) -> bool:
@@ -326,6 +325,8 @@ def _tell(show: Show, desired: Desired, source: Mapping[str, Any], begin: float,
 
 def person() -> str:
     """Return who asks."""
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -5,11 +5,11 @@ This reads the part of JSON Schema that the schemas of the product use. A schema
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from reconciler.digest import Json
+from reconciler.finding import Finding
 from reconciler.suggest import did_you_mean, shown
 
 Schema = Mapping[str, Any]
@@ -34,17 +34,6 @@ _WORDS = {
 }
 _TRUE = frozenset({"yes", "on", "y", "True", "TRUE", "Yes", "On", "YES", "ON"})
 _FALSE = frozenset({"no", "off", "n", "False", "FALSE", "No", "Off", "NO", "OFF"})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something wrong with a value, at a JSON pointer; `at_key` when it is the key, or what is missing under it."""
-
-    pointer: str
-    message: str
-    hint: str = ""
-    at_key: bool = False
-    code: str = "invalid"
 
 
 def findings(value: Json, schema: Schema, pointer: str = "") -> Iterator[Finding]:

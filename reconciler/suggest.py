@@ -1,6 +1,6 @@
-"""What a person may have meant."""
+"""Words for people: what they may have meant, and what and where something is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -19,3 +19,8 @@ def shown(value: object) -> str:
     text = value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else "null" if value is None else repr(value)
     text = text if len(text) <= 60 else text[:57] + "..."
     return repr(text) if isinstance(value, str) else text
+
+
+def pointer_of(path: Sequence[object]) -> str:
+    """Write a path of keys and indexes as a JSON pointer."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)

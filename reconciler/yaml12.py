@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.digest import Json
+from reconciler.suggest import pointer_of
 
 DEEPEST = 100
 MOST_VALUES = 100_000
@@ -80,11 +81,6 @@ def read_documents(data: bytes, *, positions: bool = False) -> list[Document]:
         return list(reader.documents())
     except yaml.YAMLError as error:
         raise _explained(error, data) from error
-
-
-def pointer_of(path: list[Any]) -> str:
-    """Write a path of keys and indexes as a JSON pointer."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 class _Reader:

@@ -3,10 +3,13 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from reconciler.cli.context import CONTEXT, Globals
-from reconciler.cli.options import Command, read_quickly
 from reconciler.errors import TyOpenworkflowError, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.cli.context import Globals
+    from reconciler.cli.options import Command
 
 VERSION = "0.1.0"
 _USAGE = 64
@@ -34,14 +37,18 @@ def main() -> None:
 def _complain(message: str) -> None:
     from reconciler.render import Paint, plain
 
-    sys.stdout.flush()
-    CONTEXT.tell(f"{Paint(sys.stderr)('error', 'red')}: {plain(message)}")
+    if message:
+        sys.stdout.flush()
+        sys.stderr.write(f"{Paint(sys.stderr)('error', 'red')}: {plain(message)}\n")
 
 
 def _run(words: Sequence[str]) -> int:
     if list(words) == ["--version"]:
-        CONTEXT.say(f"ty-openworkflow {VERSION}")
+        sys.stdout.write(f"ty-openworkflow {VERSION}\n")
         return 0
+    from reconciler.cli.context import CONTEXT
+    from reconciler.cli.options import read_quickly
+
     options, rest = _globals(words)
     if rest:
         command = _commands(rest[0]).get(rest[0])
@@ -53,8 +60,10 @@ def _run(words: Sequence[str]) -> int:
     return _with_typer(words)
 
 
-def _globals(words: Sequence[str]) -> tuple[Globals | None, list[str]]:
+def _globals(words: Sequence[str]) -> tuple["Globals | None", list[str]]:
     """Read the options in front of the command; None where typer has to answer."""
+    from reconciler.cli.context import Globals
+
     found: dict[str, str] = {}
     rest = list(words)
     while rest and rest[0].startswith("-"):
@@ -65,9 +74,9 @@ def _globals(words: Sequence[str]) -> tuple[Globals | None, list[str]]:
     return Globals(**found), rest
 
 
-def _commands(only: str | None = None) -> dict[str, Command]:
+def _commands(only: str | None = None) -> "dict[str, Command]":
     """Return the commands by name; with `only`, no more than what holds that one is imported."""
-    commands: dict[str, Command] = {}
+    commands: dict[str, Any] = {}
     if only in (None, "validate", "plan", "reconcile"):
         from reconciler.cli import declare
 
@@ -102,6 +111,7 @@ def _with_typer(words: Sequence[str]) -> int:
 
     import typer
 
+    from reconciler.cli.context import CONTEXT, Globals
     from reconciler.cli.options import for_typer
 
     app = typer.Typer(name="ty-openworkflow", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -127,7 +137,7 @@ def _with_typer(words: Sequence[str]) -> int:
             app.command(name, rich_help_panel=group)(for_typer(commands[name], codes.append))
     try:
         result = app(args=list(words), standalone_mode=False, prog_name="ty-openworkflow")
-    except typer.BadParameter.__mro__[1] as error:  # the usage error of whichever click typer is built on
+    except _usage_error() as error:
         raise UsageError(_usage_text(error)) from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error
@@ -138,7 +148,17 @@ def _with_typer(words: Sequence[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _usage_error() -> type[Exception]:
+    """Return the usage error of whichever click typer is built on: it brings its own."""
+    import typer
+
+    found: type[Exception] = typer.BadParameter.__mro__[1]
+    return found
+
+
 def _usage_text(error: Exception) -> str:
+    if not getattr(error, "message", ""):
+        return ""  # called without a command: the help was printed
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "ty-openworkflow"
     return f"{getattr(error, 'message', '') or error} (`{path} --help` explains)"

@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ from reconciler.config import load_settings
 from reconciler.errors import UsageError
 from reconciler.render import Paint, plain
 from reconciler.service import Service
+from reconciler.values import mutable, replace
 
 
-@dataclass(slots=True)
+@mutable
 class Globals:
     """The options in front of every command."""
 

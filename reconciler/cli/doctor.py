@@ -4,7 +4,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.cli.context import Context, Globals
@@ -14,12 +13,13 @@ from reconciler.errors import TyOpenworkflowError
 from reconciler.locks import FileLock
 from reconciler.service import Service
 from reconciler.state import NEWEST, queries, read_store
+from reconciler.values import frozen
 
 _ROOM = 64 << 20
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One thing looked at."""
 

@@ -4,15 +4,16 @@ Importing typer costs several times what a pass over an unchanged folder does. A
 completely (help, mistakes, abbreviations) goes to typer, which knows how to answer.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import FunctionType
+from typing import Annotated, Any, cast, get_args, get_origin
+
+from reconciler.values import frozen
 
 Command = Callable[..., int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Option:
     """A word with dashes."""
 
@@ -20,7 +21,7 @@ class Option:
     help: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Argument:
     """A word without dashes."""
 
@@ -33,7 +34,7 @@ def option(*names: str, help: str) -> Option:
     return Option(names, help)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter:
     """One parameter of a command."""
 
@@ -51,12 +52,15 @@ class Parameter:
 
 def parameters(command: Command) -> list[Parameter]:
     """Return the parameters of a command, from its annotations."""
-    hints = get_type_hints(command, include_extras=True)
+    function = cast(FunctionType, command)
+    defaults = function.__defaults__ or ()
+    annotated = [(name, hint) for name, hint in function.__annotations__.items() if name != "return"]
+    needed = len(annotated) - len(defaults)
     found = []
-    for name, parameter in inspect.signature(command).parameters.items():
-        kind, mark = get_args(hints[name])[:2]
-        required = parameter.default is inspect.Parameter.empty
-        found.append(Parameter(name, kind, mark, None if required else parameter.default, required))
+    for number, (name, hint) in enumerate(annotated):
+        kind, mark = hint.__origin__, hint.__metadata__[0]
+        required = number < needed
+        found.append(Parameter(name, kind, mark, None if required else defaults[number - needed], required))
     return found
 
 
@@ -114,6 +118,8 @@ def _place(values: dict[str, Any], places: Sequence[Parameter], given: Sequence[
 
 def for_typer(command: Command, done: Callable[[int], None]) -> Callable[..., None]:
     """Return a function that typer understands, which calls `command` and hands its exit code to `done`."""
+    import inspect
+
     import typer
 
     def call(**values: Any) -> None:
@@ -126,7 +132,7 @@ def for_typer(command: Command, done: Callable[[int], None]) -> Callable[..., No
             info: Any = typer.Option(*mark.names, help=mark.help, show_default=parameter.default not in (None, False, "", []))
         else:
             info = typer.Argument(metavar=mark.metavar, help=mark.help, show_default=False)
-        annotation = Annotated[parameter.kind, info]
+        annotation: Any = Annotated.__class_getitem__((parameter.kind, info))  # type: ignore[attr-defined]
         default = inspect.Parameter.empty if parameter.required else parameter.default
         signature.append(inspect.Parameter(parameter.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
         annotations[parameter.name] = annotation

@@ -8,8 +8,9 @@ from typing import Any
 from reconciler.digest import Json
 from reconciler.duration import parse_duration
 from reconciler.errors import InvalidError
+from reconciler.finding import Finding
 from reconciler.schema import schema_of
-from reconciler.shape import Finding, Schema, findings
+from reconciler.shape import Schema, findings
 from reconciler.yaml12 import Document, YamlError, read_documents
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")

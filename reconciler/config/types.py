@@ -1,15 +1,14 @@
 """The settings as types, with what holds where nothing is set."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from reconciler.secret import SecretSource
 
 
-@dataclass(frozen=True, slots=True)
-class LimitSettings:
+class LimitSettings(NamedTuple):
     """How large things may get; sizes are in bytes."""
 
     input: int = 16 << 20
@@ -18,8 +17,7 @@ class LimitSettings:
     journal: int = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class ExecSettings:
+class ExecSettings(NamedTuple):
     """Processes on this machine; empty `node` and `python` are the first on PATH."""
 
     enabled: bool = True
@@ -31,27 +29,24 @@ class ExecSettings:
     concurrency: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class DockerHost:
+class DockerHost(NamedTuple):
     """One engine; an empty `url` is the local one, `slots` 0 is without limit."""
 
     name: str
     url: str = ""
     slots: int = 0
-    tls: Mapping[str, str] = field(default_factory=dict)
+    tls: Mapping[str, str] = {}
     insecure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DockerImages:
+class DockerImages(NamedTuple):
     """The images of workflows that name none."""
 
     node: str = "node:22-slim"
     python: str = "python:3.12-slim"
 
 
-@dataclass(frozen=True, slots=True)
-class DockerSettings:
+class DockerSettings(NamedTuple):
     """Containers; an empty network is none."""
 
     enabled: bool = False
@@ -65,8 +60,7 @@ class DockerSettings:
     concurrency: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CloudflareSettings:
+class CloudflareSettings(NamedTuple):
     """Cloudflare Workflows."""
 
     enabled: bool = False
@@ -77,8 +71,7 @@ class CloudflareSettings:
     concurrency: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AdapterSettings:
+class AdapterSettings(NamedTuple):
     """The platforms."""
 
     exec: ExecSettings = ExecSettings()
@@ -88,11 +81,10 @@ class AdapterSettings:
     @property
     def enabled(self) -> frozenset[str]:
         """Name the adapters that workflows may use."""
-        return frozenset(item.name for item in fields(self) if getattr(self, item.name).enabled)
+        return frozenset(name for name in self._fields if getattr(self, name).enabled)
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookSettings:
+class WebhookSettings(NamedTuple):
     """The listener for calls from outside."""
 
     enabled: bool = False
@@ -104,20 +96,18 @@ class WebhookSettings:
     git_secret_cmd: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskyouSettings:
+class TaskyouSettings(NamedTuple):
     """TaskYou; an empty `database` is TaskYou's own."""
 
     cli: str = "ty"
     database: str = ""
     project: str = ""
     auto_create_tasks: bool = True
-    status_map: Mapping[str, str] = field(default_factory=dict)
+    status_map: Mapping[str, str] = {}
     on_task_closed: str = "ignore"
 
 
-@dataclass(frozen=True, slots=True)
-class NotifySettings:
+class NotifySettings(NamedTuple):
     """One receiver of events; no `events` are all of them."""
 
     url: str
@@ -125,8 +115,7 @@ class NotifySettings:
     events: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """Everything that can be set, with what holds where nothing is. `source` is the file, if there is one."""
 
     data_dir: Path
@@ -137,7 +126,7 @@ class Settings:
     concurrency: int = 0
     crash_limit: int = 3
     limits: LimitSettings = LimitSettings()
-    secrets: Mapping[str, SecretSource] = field(default_factory=dict)
+    secrets: Mapping[str, SecretSource] = {}
     adapters: AdapterSettings = AdapterSettings()
     webhook: WebhookSettings = WebhookSettings()
     taskyou: TaskyouSettings = TaskyouSettings()
@@ -146,9 +135,9 @@ class Settings:
 
     def with_data_dir(self, data_dir: Path) -> "Settings":
         """Return the same settings with another data folder, and what is below it moved along."""
-        exec_ = replace(self.adapters.exec, work_dir=_moved(self.adapters.exec.work_dir, self.data_dir, data_dir))
-        docker = replace(self.adapters.docker, work_dir=_moved(self.adapters.docker.work_dir, self.data_dir, data_dir))
-        return replace(self, data_dir=data_dir, adapters=replace(self.adapters, exec=exec_, docker=docker))
+        exec_ = self.adapters.exec._replace(work_dir=_moved(self.adapters.exec.work_dir, self.data_dir, data_dir))
+        docker = self.adapters.docker._replace(work_dir=_moved(self.adapters.docker.work_dir, self.data_dir, data_dir))
+        return self._replace(data_dir=data_dir, adapters=self.adapters._replace(exec=exec_, docker=docker))
 
 
 def _moved(path: Path, old: Path, new: Path) -> Path:

@@ -1,13 +1,39 @@
 """Manifests: what a folder of files declares, with everything that is wrong with it.
 
 `load` reads a folder, `Manifests` reads it again and again, `read_code` gives the bytes of a workflow's code, `report` shows problems.
+Each is imported when it is first needed.
 """
 
-from reconciler.manifests.code import read_code
-from reconciler.manifests.load import Manifests, load, load_local
-from reconciler.manifests.options import LoadOptions
-from reconciler.manifests.report import report
-from reconciler.manifests.schemas import install_schemas, schema_text
-from reconciler.manifests.writing import write_object
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reconciler.manifests.code import read_code
+    from reconciler.manifests.loading import Manifests, load, load_local
+    from reconciler.manifests.options import LoadOptions
+    from reconciler.manifests.problems import report
+    from reconciler.manifests.schemas import install_schemas, schema_text
+    from reconciler.manifests.writing import write_object
+
+_HOMES = {
+    "LoadOptions": "options",
+    "Manifests": "loading",
+    "install_schemas": "schemas",
+    "load": "loading",
+    "load_local": "loading",
+    "read_code": "code",
+    "report": "problems",
+    "schema_text": "schemas",
+    "write_object": "writing",
+}
 
 __all__ = ["LoadOptions", "Manifests", "install_schemas", "load", "load_local", "read_code", "report", "schema_text", "write_object"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,34 +1,31 @@
 """From what the files hold to what is desired in one place."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reconciler.finding import Finding
 from reconciler.manifests.attachments import Attachments, inside
-from reconciler.manifests.build import to_run, to_schedule, to_workflow
+from reconciler.manifests.build import spec_hash, to_run, to_schedule, to_workflow
 from reconciler.manifests.cache import Cache
 from reconciler.manifests.code import find_code
 from reconciler.manifests.crosscheck import (
     Entry,
+    Links,
     adapter_finding,
     cycles,
-    dependency_findings,
     duplicate,
     environment_findings,
     input_findings,
     schema_digests,
     signal_findings,
-    workflow_finding,
 )
-from reconciler.manifests.documents import spec_faults, spec_hash
 from reconciler.manifests.files import RefusedError, UnstableError
 from reconciler.manifests.locate import Locator
 from reconciler.manifests.project import Scope
 from reconciler.manifests.records import Doc, problem_of
 from reconciler.manifests.survey import Survey
-from reconciler.manifests.variables import fill_spec
 from reconciler.model import Desired, Problem, Run, Schedule, Source, Workflow
-from reconciler.shape import Finding
 
 
 @dataclass(slots=True)
@@ -49,6 +46,7 @@ class Assembly:
     _workflows: dict[str, Workflow] = field(default_factory=dict)
     _runs: dict[str, Run] = field(default_factory=dict)
     _schedules: dict[str, Schedule] = field(default_factory=dict)
+    _rejected: list[Entry] = field(default_factory=list)
 
     def assemble(self, docs: Iterable[tuple[str, int, Doc]]) -> Desired:
         """Return what is desired, given the documents that belong here."""
@@ -58,27 +56,36 @@ class Assembly:
         runs = {name: entry for name, entry in entries["Run"].items() if self._run(entry)}
         for entry in entries["Schedule"].values():
             self._schedules[entry.doc.name] = to_schedule(entry.doc, entry.spec, _source(entry))
-        self._check_workflows(entries["Schedule"], runs)
-        self._check_dependencies(runs)
+        links = self._links()
+        self._check_schedules(entries["Schedule"].values(), links)
+        self._check_runs(runs.values(), links)
         return self._desired()
 
     def _named(self, docs: Iterable[tuple[str, int, Doc]]) -> dict[str, dict[str, Entry]]:
         """Sort documents by kind and name, without those that cannot be used."""
-        groups: dict[str, list[Entry]] = {}
-        for path, number, doc in docs:
-            if not doc.about:
-                self.complete = False
-                self._refuse(path, doc, doc.problems)
-            elif self._is_here(path, doc):
-                groups.setdefault(doc.about, []).append(Entry(path, number, doc, doc.spec))
         named: dict[str, dict[str, Entry]] = {"Workflow": {}, "Run": {}, "Schedule": {}}
-        for entries in groups.values():
-            usable = [entry for found in entries if (entry := self._usable(found)) is not None]
-            if len(entries) > 1:
-                for entry in entries:
-                    self._report(entry, duplicate(entry, entries))
-            elif usable:
-                named[usable[0].doc.kind][usable[0].doc.name] = usable[0]
+        twice: dict[str, list[Entry]] = {}
+        for path, number, doc in docs:
+            if not doc.kind or not doc.name:
+                self.complete = False
+                self._refuse(path, doc)
+            elif len(doc.metadata) == 1 or self._is_here(path, doc):
+                entry = Entry(path, number, doc, doc.spec)
+                before = named[doc.kind].setdefault(doc.name, entry)
+                if before is not entry:
+                    twice.setdefault(doc.about, [before]).append(entry)
+        for entries in twice.values():
+            del named[entries[0].doc.kind][entries[0].doc.name]
+            for entry in entries:
+                self._refuse(entry.path, entry.doc)
+                self._report(entry, duplicate(entry, entries))
+        for found in named.values():
+            for name, entry in [item for item in found.items() if item[1].doc.problems or item[1].doc.variables]:
+                usable = self._usable(entry)
+                if usable is not None:
+                    found[name] = usable
+                else:
+                    del found[name]
         return named
 
     def _is_here(self, path: str, doc: Doc) -> bool:
@@ -87,7 +94,7 @@ class Assembly:
             return True
         rows = self.locator.rows(path, doc, environment_findings(doc, self.scope))
         if rows:
-            self._refuse(path, doc, rows)
+            self._refuse(path, doc._replace(problems=rows))
         elif self.scope.place.environment in doc.metadata["environments"]:
             return True
         self.elsewhere[doc.kind].add(doc.name)
@@ -96,24 +103,23 @@ class Assembly:
     def _usable(self, entry: Entry) -> Entry | None:
         """Return a document with its spec after variables, or None after reporting what is wrong with it."""
         path, number, doc, _ = entry
-        if doc.problems:
-            self._refuse(path, doc, doc.problems)
-            return None
-        if not doc.variables:
-            return entry
-        if doc.under != self.scope.under:
-            doc = self._fill(path, number, doc)
-        if not doc.late:
-            return Entry(path, number, doc, doc.resolved)
-        self._refuse(path, doc, doc.late)
+        if not doc.problems:
+            doc = doc if doc.under == self.scope.under else self._fill(path, number, doc)
+            if not doc.late:
+                return Entry(path, number, doc, doc.resolved)
+        self._refuse(path, doc)
+        self._rejected.append(entry)
         return None
 
-    def _refuse(self, path: str, doc: Doc, rows: Iterable[list[object]]) -> None:
-        self.problems += (problem_of(path, row) for row in rows)
+    def _refuse(self, path: str, doc: Doc) -> None:
+        self.problems += (problem_of(path, row) for row in (*doc.problems, *doc.late))
         if doc.about:
             self.invalid.add(doc.about)
 
     def _fill(self, path: str, number: int, doc: Doc) -> Doc:
+        from reconciler.manifests.documents import spec_faults
+        from reconciler.manifests.variables import fill_spec
+
         filled, found = fill_spec(doc.kind, doc.spec, self.scope.variables)
         found = found or spec_faults(doc.kind, doc.name, filled)
         doc = doc._replace(under=self.scope.under, resolved=filled, late=self.locator.rows(path, doc, found))
@@ -162,41 +168,53 @@ class Assembly:
         self._runs[entry.doc.name] = to_run(entry.doc, entry.spec, value, digest, _source(entry))
         return True
 
-    def _check_workflows(self, schedules: Mapping[str, Entry], runs: Mapping[str, Entry]) -> None:
-        known = {**self._workflows, **dict.fromkeys(self._broken("workflow/"))}
-        elsewhere = frozenset(self.elsewhere["Workflow"])
-        digests = schema_digests(self._workflows)
-        for name, entry in schedules.items():
+    def _check_schedules(self, entries: Iterable[Entry], links: Links) -> None:
+        for entry in entries:
             given = entry.spec["run"]
-            finding = None if self.scope.local else workflow_finding(given["workflow"], "/spec/run/workflow", known, elsewhere, self.scope)
-            found = [finding] if finding is not None else []
-            if given["workflow"] in digests and "${" not in str(given.get("input")):
+            found = list(links.workflow(given["workflow"], "/spec/run/workflow"))
+            if given["workflow"] in links.digests and "${" not in str(given.get("input")):
                 schema = self._workflows[given["workflow"]].input_schema
                 found += input_findings(given, given.get("input"), schema, "/spec/run/input")
             if self._reported(entry, found):
-                del self._schedules[name]
-        for name, entry in runs.items():
-            run = self._runs[name]
-            if run.workflow not in known and not self.scope.local:
-                finding = workflow_finding(run.workflow, "/spec/workflow", known, elsewhere, self.scope)
-                found = [finding] if finding is not None else []
-            elif run.workflow in digests or run.signals:
-                found = list(self._given(entry, run, digests.get(run.workflow, "")))
-            else:
-                continue
-            if self._reported(entry, found):
-                del self._runs[name]
+                del self._schedules[entry.doc.name]
 
-    def _given(self, entry: Entry, run: Run, digest: str) -> Iterator[Finding]:
+    def _check_runs(self, entries: Iterable[Entry], links: Links) -> None:
+        for entry in self._rejected:
+            name = entry.spec.get("workflow") if entry.doc.kind == "Run" and isinstance(entry.spec, dict) else None
+            if isinstance(name, str):
+                self._reported(entry, links.workflow(name, "/spec/workflow"))
+        gone = []
+        for entry in entries:
+            run = self._runs[entry.doc.name]
+            if (
+                run.workflow in links.workflows
+                and not run.depends_on
+                and not run.signals
+                and entry.doc.checked == links.digests.get(run.workflow, "")
+            ):
+                continue
+            found = [*links.workflow(run.workflow, "/spec/workflow"), *links.dependencies(run), *self._given(entry, run, links)]
+            if self._reported(entry, found):
+                gone.append(run.name)
+        for circle in list(cycles(self._runs)):
+            first = next(entry for entry in entries if entry.doc.name == circle[0])
+            self._report(first, Finding("/spec/dependsOn", f"runs wait for each other: {' -> '.join(circle)}", at_key=True, code="cycle"))
+            self.invalid.update(f"run/{name}" for name in circle)
+            gone += circle
+        for name in gone:
+            self._runs.pop(name, None)
+
+    def _given(self, entry: Entry, run: Run, links: Links) -> Iterator[Finding]:
         """Check what a run gives its workflow, unless the very same was found right before."""
         workflow = self._workflows.get(run.workflow)
         if workflow is None:
             return
         yield from signal_findings(run, workflow) if run.signals else ()
-        token = f"{digest}{entry.doc.under}{run.spec_hash if 'inputFile' in entry.spec else ''}"
-        if not digest or entry.doc.checked == token:
+        digest = links.digests.get(run.workflow, "")
+        token = f"{digest}{entry.doc.under}{run.spec_hash if 'inputFile' in entry.spec else ''}" if digest else ""
+        if entry.doc.checked == token:
             return
-        found = list(input_findings(entry.spec, run.input, workflow.input_schema, "/spec/input"))
+        found = list(input_findings(entry.spec, run.input, workflow.input_schema, "/spec/input")) if digest else []
         yield from found
         if not found:
             self._remember(entry.path, entry.number, entry.doc._replace(checked=token))
@@ -207,20 +225,14 @@ class Assembly:
             self._report(entry, finding)
         return bool(listed)
 
-    def _check_dependencies(self, entries: Mapping[str, Entry]) -> None:
-        waiting = {name: run for name, run in self._runs.items() if run.depends_on}
-        if not waiting:
-            return
-        known = {**self._runs, **dict.fromkeys(self._broken("run/"))}
-        for name, run in waiting.items() if not self.scope.local else ():
-            if self._reported(entries[name], dependency_findings(run, known, frozenset(self.elsewhere["Run"]), self.scope)):
-                del self._runs[name]
-        for circle in list(cycles(self._runs)):
-            finding = Finding("/spec/dependsOn", f"runs wait for each other: {' -> '.join(circle)}", at_key=True, code="cycle")
-            self._report(entries[circle[0]], finding)
-            for name in circle:
-                self._runs.pop(name, None)
-                self.invalid.add(f"run/{name}")
+    def _links(self) -> Links:
+        return Links(
+            {**self._workflows, **dict.fromkeys(self._broken("workflow/"))},
+            {**self._runs, **dict.fromkeys(self._broken("run/"))},
+            self.elsewhere,
+            schema_digests(self._workflows),
+            self.scope,
+        )
 
     def _broken(self, prefix: str) -> Iterator[str]:
         """Name objects that are there but cannot be used."""

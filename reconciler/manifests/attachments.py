@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from reconciler.digest import Json, canonical
 from reconciler.manifests.files import Patience, RefusedError, UnstableError, is_recent, key_of, open_folder, read_settled, stat_inside
-from reconciler.manifests.inputs import parse_input
 from reconciler.manifests.records import Attachment
 from reconciler.manifests.scan import NOT_SEARCHED
 
@@ -57,6 +56,8 @@ class Attachments:
         found = self._look(parts, MOST_INPUT_BYTES, keep=True)
         if found.text is not None:
             return found.sha, json.loads(found.text)
+        from reconciler.manifests.inputs import parse_input
+
         data = read_settled(self.root, parts, MOST_INPUT_BYTES, self.patience).data
         return hashlib.sha256(data).hexdigest(), parse_input(parts[-1], data)
 
@@ -103,7 +104,7 @@ class Attachments:
         if contents.large:
             message = f"is larger than {limit >> 20} MiB"
             raise RefusedError(message)
-        text = canonical(parse_input(parts[-1], contents.data)).decode("utf-8") if keep and len(contents.data) <= _KEPT_TEXT else None
+        text = _parsed(parts[-1], contents.data) if keep and len(contents.data) <= _KEPT_TEXT else None
         racy = is_recent(contents.key, self.patience.now_ns())
         attachment = Attachment(contents.key, hashlib.sha256(contents.data).hexdigest(), racy, text)
         self.changed = self.changed or attachment != self.known.get(path)
@@ -118,6 +119,12 @@ class Attachments:
             )
         except RefusedError:
             return False
+
+
+def _parsed(name: str, data: bytes) -> str:
+    from reconciler.manifests.inputs import parse_input
+
+    return canonical(parse_input(name, data)).decode("utf-8")
 
 
 def _entries(root: int, parts: Sequence[str]) -> list[tuple[str, int, int]]:

@@ -82,6 +82,11 @@ def to_schedule(doc: Doc, spec: Mapping[str, Any], source: Source) -> Schedule:
     return Schedule(doc.name, spec, _labels(doc), source)
 
 
+def spec_hash(workflow: Json, value: Json) -> str:
+    """Return the digest of what a run was asked for, as written: what tells an edit of it from other changes."""
+    return digest_of({"workflow": workflow, "input": value})
+
+
 def _revision(spec: Mapping[str, Any], code: Code, adapter: str, block: Json) -> str:
     """Return the digest of what runs are pinned to: as written after variables, so that no default of ours is in it."""
     pinned = {key: spec[key] for key in _PINNED if key in spec}

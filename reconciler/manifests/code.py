@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from reconciler.digest import Json
 from reconciler.errors import UnavailableError
+from reconciler.finding import Finding
 from reconciler.manifests.attachments import MOST_CODE_BYTES, Attachments, inside
 from reconciler.manifests.files import RefusedError, open_inside
 from reconciler.model import Code
-from reconciler.shape import Finding
 from reconciler.suggest import did_you_mean
 
 _RUNTIMES = {".js": "node", ".mjs": "node", ".cjs": "node", ".py": "python"}

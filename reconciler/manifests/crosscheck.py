@@ -1,16 +1,14 @@
 """What is wrong between manifests that are each right by themselves."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reconciler.digest import Json, digest_of
+from reconciler.finding import Finding
 from reconciler.manifests.project import Scope
 from reconciler.manifests.records import Doc
 from reconciler.model import Run, Workflow
-from reconciler.schema import value_faults
-from reconciler.shape import Finding
-from reconciler.suggest import did_you_mean
-from reconciler.yaml12 import pointer_of
+from reconciler.suggest import did_you_mean, pointer_of
 
 AVAILABLE_ADAPTERS = frozenset({"exec"})
 
@@ -58,30 +56,38 @@ def adapter_finding(spec: Mapping[str, Json], adapter: str, scope: Scope, enable
     return None
 
 
-def workflow_finding(name: str, pointer: str, known: Known, elsewhere: frozenset[str], scope: Scope) -> Finding | None:
-    """Say that there is no such workflow."""
-    if name in known:
-        return None
-    if name in elsewhere:
-        return Finding(pointer, f"workflow {name!r} is not for environment {scope.place.environment!r}", code="unknown-workflow")
-    return Finding(pointer, f"there is no workflow {name!r} in this folder", did_you_mean(name, known), code="unknown-workflow")
+class Links(NamedTuple):
+    """What objects of a place may refer to: what is there (usable or not), what is only in other environments, and schemas of inputs."""
 
+    workflows: Known
+    runs: Known
+    elsewhere: Mapping[str, Collection[str]]
+    digests: Mapping[str, str]
+    scope: Scope
 
-def dependency_findings(run: Run, known: Known, elsewhere: frozenset[str], scope: Scope) -> Iterator[Finding]:
-    """Find runs to wait for that there are not."""
-    for index, dependency in enumerate(run.depends_on):
-        name = dependency.removeprefix("run/")
-        if name in known:
-            continue
-        pointer = f"/spec/dependsOn/{index}"
-        if name in elsewhere:
-            yield Finding(pointer, f"run {name!r} is not for environment {scope.place.environment!r}", code="unknown-run")
-        else:
-            yield Finding(pointer, f"there is no run {name!r} in this folder", did_you_mean(name, known), code="unknown-run")
+    def workflow(self, name: str, pointer: str) -> Iterator[Finding]:
+        """Find out that there is no such workflow; one of a run in the local folder may be declared elsewhere."""
+        if name not in self.workflows and not self.scope.local:
+            yield self._missing("Workflow", name, self.workflows, pointer)
+
+    def dependencies(self, run: Run) -> Iterator[Finding]:
+        """Find runs to wait for that there are not."""
+        for number, dependency in enumerate(run.depends_on):
+            name = dependency.removeprefix("run/")
+            if name not in self.runs and not self.scope.local:
+                yield self._missing("Run", name, self.runs, f"/spec/dependsOn/{number}")
+
+    def _missing(self, kind: str, name: str, known: Known, pointer: str) -> Finding:
+        word, code = kind.lower(), f"unknown-{kind.lower()}"
+        if name in self.elsewhere[kind]:
+            return Finding(pointer, f"{word} {name!r} is not for environment {self.scope.place.environment!r}", code=code)
+        return Finding(pointer, f"there is no {word} {name!r} in this folder", did_you_mean(name, known), code=code)
 
 
 def input_findings(spec: Mapping[str, Json], value: Json, schema: Json, pointer: str) -> Iterator[Finding]:
     """Check an input against the schema of its workflow."""
+    from reconciler.schema import value_faults
+
     for path, message in value_faults(value, schema):
         if "inputFile" in spec:
             where = f" at {pointer_of(path)}" if path else ""
@@ -96,6 +102,8 @@ def input_findings(spec: Mapping[str, Json], value: Json, schema: Json, pointer:
 
 def signal_findings(run: Run, workflow: Workflow) -> Iterator[Finding]:
     """Check the signals that a run is sent against their schemas."""
+    from reconciler.schema import value_faults
+
     for name, value in run.signals.items():
         schema = workflow.signals.get(name, {}).get("schema")
         for path, message in value_faults(value, schema) if schema is not None else ():

@@ -5,18 +5,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.digest import Json, digest_of
+from reconciler.digest import Json
+from reconciler.finding import Finding
+from reconciler.manifests.build import spec_hash
 from reconciler.manifests.meaning import name_findings, spec_findings
-from reconciler.manifests.records import Doc
+from reconciler.manifests.records import MARK, PROJECT_FILE, Doc
 from reconciler.manifests.variables import spec_uses_variables
 from reconciler.schema import schema_of
-from reconciler.shape import Finding, Schema, findings
+from reconciler.shape import Schema, findings
 from reconciler.suggest import did_you_mean, shown
 from reconciler.yaml12 import Document, Positions, Remark, YamlError, read_documents
 
-PREFIX = "ty-openworkflow/"
-MARK = PREFIX.encode()
-PROJECT_FILE = "ty-openworkflow.yaml"
+PREFIX = MARK.decode()
 KINDS = ("Workflow", "Run", "Schedule", "Project")
 _API_VERSION = "ty-openworkflow/v1"
 _WORTH_READING = b"openworkflow"
@@ -147,11 +147,6 @@ def _schema(kind: str) -> Schema:
 def _spec_hash(kind: str, spec: Json) -> str:
     """Return what tells an edit of a run from other changes; the content of an input file is added when it is read."""
     return spec_hash(spec["workflow"], spec.get("input")) if kind == "Run" and isinstance(spec, dict) and "workflow" in spec else ""
-
-
-def spec_hash(workflow: Json, value: Json) -> str:
-    """Return the digest of what a run was asked for, as written."""
-    return digest_of({"workflow": workflow, "input": value})
 
 
 def _remark_row(remark: Remark, about: str) -> list[Any]:

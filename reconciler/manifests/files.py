@@ -7,9 +7,9 @@ import signal
 import stat
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from threading import Event
+from typing import NamedTuple
 
 from reconciler.clock import Clock
 
@@ -53,8 +53,7 @@ class Patience:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(NamedTuple):
     """A whole file, or, where it is larger than asked for, whether the mark is in it; `held` when a writer has it open."""
 
     key: Key

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 
-from reconciler.manifests.documents import positions_in, to_rows
+from reconciler.finding import Finding
 from reconciler.manifests.files import Patience, RefusedError, UnstableError, read_settled
 from reconciler.manifests.records import Doc, problem_of
 from reconciler.manifests.survey import LARGEST
 from reconciler.model import Problem
-from reconciler.shape import Finding
 
 
 class Locator:
@@ -21,7 +20,11 @@ class Locator:
     def rows(self, path: str, doc: Doc, found: Iterable[Finding]) -> list[list[object]]:
         """Return findings about a document with their places in its file, as rows of problems."""
         listed = list(found)
-        positions = positions_in(self._text(path), doc.line) if listed else None
+        if not listed:
+            return []
+        from reconciler.manifests.documents import positions_in, to_rows
+
+        positions = positions_in(self._text(path), doc.line)
         return to_rows(listed, positions, doc.line, doc.about)
 
     def problem(self, path: str, doc: Doc, finding: Finding) -> Problem:

@@ -6,10 +6,10 @@ from typing import Any
 
 from reconciler.digest import Json
 from reconciler.duration import parse_duration
+from reconciler.finding import Finding
 from reconciler.manifests.times import cron_findings, zone_findings
 from reconciler.schema import schema_faults
-from reconciler.shape import Finding
-from reconciler.yaml12 import pointer_of
+from reconciler.suggest import pointer_of
 
 _DURATIONS: Mapping[str, Sequence[str]] = {
     "Workflow": (

@@ -1,11 +1,10 @@
 """What a load is told beside its folder."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
+class LoadOptions(NamedTuple):
     """How a folder is read.
 
     `environment` is what `--env` or the settings say. `wait_unstable` waits a few seconds for files that are being written instead

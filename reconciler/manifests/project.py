@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.digest import Json, digest_of
 from reconciler.errors import InvalidError
-from reconciler.manifests.documents import PROJECT_FILE
 from reconciler.manifests.options import LoadOptions
-from reconciler.manifests.records import Doc
+from reconciler.manifests.records import PROJECT_FILE, Doc
 from reconciler.manifests.survey import Survey
 from reconciler.model import Place, Problem
 from reconciler.suggest import did_you_mean
@@ -17,8 +15,7 @@ from reconciler.suggest import did_you_mean
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """Where a folder is carried out, and what that means for its manifests.
 
     `environments` are those that are declared, `under` is the digest of the variables, `adapter_from` says who chose the default adapter.
@@ -27,7 +24,7 @@ class Scope:
     place: Place
     adapter: str
     adapter_from: str
-    variables: Mapping[str, Json] = field(default_factory=dict)
+    variables: Mapping[str, Json] = {}
     under: str = "-"
     environments: frozenset[str] = frozenset()
     lineage: str = ""
@@ -36,8 +33,7 @@ class Scope:
     local: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """The project cannot be read: nothing in the folder can be used until it can."""
 
     place: Place
@@ -46,7 +42,7 @@ class Unknown:
 
 def find_scope(surveyed: Survey, options: LoadOptions) -> Scope | Unknown:
     """Return what the folder stands for in the environment at hand. Raises InvalidError if that is not said, or unknown."""
-    projects = list(_projects(surveyed))
+    projects = surveyed.projects
     rooted = [(path, doc) for path, doc in projects if path == PROJECT_FILE]
     name = rooted[0][1].name if rooted else ""
     faults = [problem for path, doc in projects for problem in _faults(path, doc, rooted)]
@@ -61,16 +57,9 @@ def find_scope(surveyed: Survey, options: LoadOptions) -> Scope | Unknown:
 
 def misplaced_projects(surveyed: Survey) -> Iterator[Problem]:
     """Report projects that are not where they belong beside one that is."""
-    for path, doc in _projects(surveyed):
+    for path, doc in surveyed.projects:
         for row in doc.problems:
             yield Problem(path, *row)
-
-
-def _projects(surveyed: Survey) -> Iterator[tuple[str, Doc]]:
-    for path, record in surveyed.files.items():
-        for doc in record.docs:
-            if doc.kind == "Project":
-                yield path, doc
 
 
 def _is_lost(surveyed: Survey) -> bool:
@@ -110,7 +99,7 @@ def _declared(name: str, spec: Mapping[str, Any], declared: Mapping[str, Json], 
     adapter, source = chosen.get("adapter"), f"environment {options.environment}"
     scope = _scope(Place(name, options.environment), spec, adapter or options.default_adapter, source if adapter else "the setting default_adapter")
     variables = chosen.get("vars", {})
-    return replace(scope, variables=variables, under=digest_of(variables), environments=frozenset(declared))
+    return scope._replace(variables=variables, under=digest_of(variables), environments=frozenset(declared))
 
 
 def _scope(place: Place, spec: Mapping[str, Any], adapter: str, adapter_from: str) -> Scope:

@@ -7,6 +7,8 @@ from reconciler.digest import Json
 from reconciler.manifests.files import Key
 from reconciler.model import Problem
 
+PROJECT_FILE = "ty-openworkflow.yaml"
+MARK = b"ty-openworkflow/"
 NO_KEY: Key = (0, 0, 0, 0)
 """The key of a file that has to be read the next time in any case."""
 
@@ -35,6 +37,10 @@ class Doc(NamedTuple):
     def about(self) -> str:
         """Return `kind/name` where both could be read."""
         return f"{self.kind.lower()}/{self.name}" if self.kind and self.name else ""
+
+
+_SHORT = 6
+_REST = list(Doc(0, "", "", {}, None)[_SHORT:])
 
 
 class FileRecord(NamedTuple):
@@ -66,7 +72,7 @@ class FileRecord(NamedTuple):
     def from_row(row: list[Any]) -> "FileRecord":
         """Read what `to_row` wrote."""
         key, sha, racy, foreign, docs, problems, held, folders = row
-        return FileRecord(tuple(key), sha, racy, foreign, [Doc(*doc) for doc in docs], problems, held, folders)
+        return FileRecord(tuple(key), sha, racy, foreign, [_full(doc) for doc in docs], problems, held, folders)
 
 
 class Attachment(NamedTuple):
@@ -88,7 +94,11 @@ def problem_of(path: str, row: list[Any]) -> Problem:
     return Problem(path, *row)
 
 
+def _full(row: list[Any]) -> Doc:
+    return Doc._make(row + _REST if len(row) == _SHORT else row)
+
+
 def _trimmed(doc: Doc) -> list[Any]:
     if not (doc.problems or doc.variables or doc.checked):
-        return list(doc[:6])
+        return list(doc[:_SHORT])
     return list(doc)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from reconciler.manifests.files import Key, key_of, reason
 
 ENDINGS = (".yaml", ".yml")
+_LOCKS = ".#"  # editors lock files with links of such names
 NOT_SEARCHED = frozenset({".git", "node_modules", ".venv", "__pycache__"})
 
 
@@ -28,8 +29,13 @@ def scan(folder: str) -> Scan:
         try:
             entries = os.scandir(os.path.join(folder, below) if below else folder)
             with entries:
+                prefix = f"{below}/" if below else ""
                 for entry in entries:
-                    _look(entry, f"{below}/{entry.name}" if below else entry.name, found, waiting)
+                    name = entry.name
+                    if name.endswith(ENDINGS) and entry.is_file(follow_symlinks=False) and not name.startswith(_LOCKS):
+                        found.files[prefix + name] = key_of(entry.stat(follow_symlinks=False))
+                    else:
+                        _look(entry, prefix + name, found, waiting)
         except OSError as error:
             if not isinstance(error, FileNotFoundError) or not below:
                 found.closed[below] = reason(error)
@@ -37,18 +43,13 @@ def scan(folder: str) -> Scan:
 
 
 def _look(entry: os.DirEntry[str], path: str, found: Scan, waiting: list[str]) -> None:
-    name = entry.name
-    is_manifest = name.endswith(ENDINGS) and not name.startswith(".#")  # editors lock files with links of such names
-    if entry.is_file(follow_symlinks=False):
-        if is_manifest:
-            try:
-                found.files[path] = key_of(entry.stat(follow_symlinks=False))
-            except FileNotFoundError:
-                return
-    elif entry.is_dir(follow_symlinks=False):
-        if name not in NOT_SEARCHED:
+    """Note what is no manifest: a folder to search, or something odd."""
+    if entry.is_dir(follow_symlinks=False):
+        if entry.name not in NOT_SEARCHED:
             waiting.append(path)
-    elif is_manifest:
+    elif entry.is_file(follow_symlinks=False):
+        return
+    elif entry.name.endswith(ENDINGS) and not entry.name.startswith(_LOCKS):
         found.odd[path] = "is a symbolic link, which is not followed" if entry.is_symlink() else "is not a regular file"
     elif entry.is_symlink():
         found.links.append(path)

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 
 from reconciler.manifests.cache import Cache
 from reconciler.manifests.code import code_folder
-from reconciler.manifests.documents import MARK, read_manifests
 from reconciler.manifests.files import Contents, Key, Patience, RefusedError, UnstableError, is_recent, read_settled
-from reconciler.manifests.records import NO_KEY, Doc, FileRecord, problem_of
+from reconciler.manifests.records import MARK, NO_KEY, Doc, FileRecord, problem_of
 from reconciler.manifests.scan import Scan
 from reconciler.model import Problem
-from reconciler.yaml12 import YamlError
 
 LARGEST = 1 << 20
 _NOTHING = FileRecord(NO_KEY, "", racy=True, foreign=0, docs=[], problems=[], held=[], folders=[])
@@ -19,13 +17,15 @@ _NOTHING = FileRecord(NO_KEY, "", racy=True, foreign=0, docs=[], problems=[], he
 
 @dataclass(slots=True)
 class Survey:
-    """What the files of a folder hold, in the order of their paths.
+    """What the files of a folder hold, in the order of their paths: documents with their numbers in the files, and projects apart.
 
     `broken` names objects that cannot be read now but could before. `complete` is false when something may only seem to be absent.
     """
 
     files: dict[str, FileRecord] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    docs: list[tuple[str, int, Doc]] = field(default_factory=list)
+    projects: list[tuple[str, Doc]] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     unstable: list[str] = field(default_factory=list)
     foreign: int = 0
@@ -50,8 +50,13 @@ def survey(root: int, scanned: Scan, cache: Cache, patience: Patience, *, local:
         cache.changed = True
     _leave_out_code(result)
     for path, record in result.files.items():
-        if record.problems or record.foreign or record.held or record.key == NO_KEY:
+        if record.problems or record.foreign or record.held:
             _take(result, path, record)
+        for number, doc in enumerate(record.docs):
+            if doc.kind == "Project":
+                result.projects.append((path, doc))
+            else:
+                result.docs.append((path, number, doc))
     return result
 
 
@@ -92,6 +97,9 @@ class _Reader:
         return record
 
     def _record(self, path: str, contents: Contents, before: FileRecord, *, known: bool) -> FileRecord:
+        from reconciler.manifests.documents import read_manifests
+        from reconciler.yaml12 import YamlError
+
         racy = contents.held or is_recent(contents.key, self._patience.now_ns())
         if contents.large:
             return _too_large(contents, before, racy=racy)

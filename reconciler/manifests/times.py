@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from reconciler.shape import Finding
+from reconciler.finding import Finding
 from reconciler.suggest import did_you_mean, shown
 
 _NAMED = frozenset({"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"})

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.digest import Json
-from reconciler.shape import Finding
+from reconciler.finding import Finding
 from reconciler.suggest import did_you_mean, shown
 
 MARK = "${"

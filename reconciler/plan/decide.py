@@ -1,7 +1,6 @@
 """The plan of one pass, from what is declared, remembered and seen, and the time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Kill, Notice, Plan, Postpone, RemoveWorkflow, Start
@@ -13,11 +12,12 @@ from reconciler.plan.queue import Limits, admit
 from reconciler.plan.runs import decide_runs
 from reconciler.plan.workflows import decide_workflows
 from reconciler.recorded import ActiveRun, Recorded
+from reconciler.values import frozen, made, replace
 
 _ORDER: dict[type, int] = {Deploy: 0, Edit: 1, Start: 2, Cancel: 3, Kill: 4, End: 5, Postpone: 6, Claim: 7, RemoveWorkflow: 8}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observed:
     """What the platforms hold now.
 
@@ -25,11 +25,11 @@ class Observed:
     gone; `statuses` are those of the runs that others depend on, by `project/environment/name`.
     """
 
-    runs: Mapping[str, Observation] = field(default_factory=dict)
+    runs: Mapping[str, Observation] = made(default_factory=dict)
     deployed: frozenset[str] = frozenset()
-    absent: Mapping[str, str] = field(default_factory=dict)
+    absent: Mapping[str, str] = made(default_factory=dict)
     gone: frozenset[str] = frozenset()
-    statuses: Mapping[str, str] = field(default_factory=dict)
+    statuses: Mapping[str, str] = made(default_factory=dict)
 
 
 def decide(

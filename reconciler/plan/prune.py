@@ -1,22 +1,22 @@
 """Prune: what a folder owned and no longer declares. Looks only at its own, and holds still when in doubt."""
 
 import json
-from dataclasses import dataclass, field
 
 from reconciler.actions import Edit, Notice, RemoveWorkflow
 from reconciler.model import Desired, Source
 from reconciler.recorded import Recorded
+from reconciler.values import made, mutable
 
 _LEAST = 10
 _SHARE = 0.2
 
 
-@dataclass(slots=True)
+@mutable
 class PrunePart:
     """The prune's part of a plan."""
 
-    actions: list[Edit | RemoveWorkflow] = field(default_factory=list)
-    held: list[Notice] = field(default_factory=list)
+    actions: list[Edit | RemoveWorkflow] = made(default_factory=list)
+    held: list[Notice] = made(default_factory=list)
 
 
 def prune(desired: Desired, recorded: Recorded, approved: frozenset[str]) -> PrunePart:

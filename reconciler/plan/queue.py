@@ -2,21 +2,21 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from reconciler.actions import Action, Claim, Postpone
 from reconciler.compute import Live, Observation, Unclaimed
 from reconciler.recorded import ActiveRun
+from reconciler.values import frozen, made
 
 WAITING = "concurrency"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """How many runs may hold a worker: in all and for each adapter, 0 without limit; and when a crashing run is given up."""
 
     concurrency: int = 0
-    adapters: Mapping[str, int] = field(default_factory=dict)
+    adapters: Mapping[str, int] = made(default_factory=dict)
     crash_limit: int = 3
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.actions import Action, Edit, Notice, Start
@@ -13,16 +12,17 @@ from reconciler.journal import encode_json
 from reconciler.model import Desired, Run, Status, Workflow
 from reconciler.plan.workflows import owner_conflict
 from reconciler.recorded import ActiveRun, Recorded, RunLine
+from reconciler.values import made, mutable
 
 Revisions = Mapping[str, tuple[Revision, Workflow | None, str]]
 
 
-@dataclass(slots=True)
+@mutable
 class RunPart:
     """The runs' part of a plan."""
 
-    actions: list[Action] = field(default_factory=list)
-    rejected: list[Notice] = field(default_factory=list)
+    actions: list[Action] = made(default_factory=list)
+    rejected: list[Notice] = made(default_factory=list)
     unchanged: int = 0
 
 

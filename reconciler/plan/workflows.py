@@ -1,7 +1,6 @@
 """Workflows: what is declared against what was deployed and what is there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from reconciler.actions import Action, Deploy, Notice
 from reconciler.compute import Revision
@@ -9,15 +8,16 @@ from reconciler.digest import Json
 from reconciler.instants import milliseconds
 from reconciler.model import Desired, Retry, Workflow
 from reconciler.recorded import KnownWorkflow, Recorded
+from reconciler.values import made, mutable
 
 
-@dataclass(slots=True)
+@mutable
 class WorkflowPart:
     """The workflows' part of a plan, and the revision that a run of each would be pinned to now."""
 
-    actions: list[Action] = field(default_factory=list)
-    rejected: list[Notice] = field(default_factory=list)
-    revisions: dict[str, tuple[Revision, Workflow | None, str]] = field(default_factory=dict)
+    actions: list[Action] = made(default_factory=list)
+    rejected: list[Notice] = made(default_factory=list)
+    revisions: dict[str, tuple[Revision, Workflow | None, str]] = made(default_factory=dict)
     unchanged: int = 0
 
 

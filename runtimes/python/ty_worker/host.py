@@ -51,7 +51,9 @@ class Host:
         self._bodies: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._main_is_free = True
         self._planned = 0.0
-        self._log = output.Output(folder + "/log")
+        # User code may close its standard output, and open something else in its place.
+        self._output, self._log = os.dup(1), folder + "/log"
+        self._outputs: list[output.Output] = []
         self._open_descriptors(folder)
 
     def _open_descriptors(self, folder: str) -> None:
@@ -122,8 +124,7 @@ class Host:
             self._runs.remove(run)
             self._leftovers += run.leftover
             self._idle_since = monotonic()
-        if run.output is not self._log:
-            run.output.close()
+        run.output.close()
         self.plan(0)
 
     def _control(self) -> None:
@@ -186,6 +187,8 @@ class Host:
         self._linger = hello["linger_ms"] / 1000
         self._capacity = hello["capacity"]
         output.prepare(attributed=self._capacity > 1)
+        if self._capacity > 1:
+            self._outputs.append(output.Output(self._log, self._output))
         self._idle_since = monotonic()
 
     def _room(self) -> bool:
@@ -194,8 +197,8 @@ class Host:
 
     def _take(self, order: Record) -> None:
         prefix = order["prefix"]
-        path = prefix + "output.log"
-        run = Run(self, order["uid"], order["claim"], prefix, output.Output(path, 1) if self._capacity == 1 else output.Output(path))
+        printed = output.Output(prefix + "output.log", self._output if self._capacity == 1 else -1)
+        run = Run(self, order["uid"], order["claim"], prefix, printed)
         with self._lock:
             self._runs.append(run)
         self._served = True
@@ -224,9 +227,8 @@ class Host:
         return _end()
 
     def _trim(self) -> None:
-        self._log.trim()
-        for run in self._hosted():
-            run.output.trim()
+        for each in [*self._outputs, *(run.output for run in self._hosted())]:
+            each.trim()
 
 
 def _on_signal(_number: int, _frame: object) -> None:

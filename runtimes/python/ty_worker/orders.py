@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock
 
 from ty_worker.lines import DamageError, decode_lines, whole_length
 
@@ -30,20 +31,23 @@ class Inbox:
 
     def __init__(self, folder: str) -> None:
         self._folder, self._number = folder, 1
+        self._lock = allocate_lock()
 
     def read(self) -> list[tuple[int, Record]]:
         """Return the records that have come since the last look, with their numbers; what is missing or unreadable means nothing yet."""
         fresh = []
-        while True:
-            try:
-                records = decode_lines(_read(f"{self._folder}/{self._number:06d}.json", 0))
-            except DamageError:
-                break
-            if not records:
-                break
-            fresh.append((self._number, records[0]))
-            self._number += 1
+        with self._lock:
+            while record := self._next():
+                fresh.append((self._number, record))
+                self._number += 1
         return fresh
+
+    def _next(self) -> Record | None:
+        try:
+            records = decode_lines(_read(f"{self._folder}/{self._number:06d}.json", 0))
+        except DamageError:
+            return None
+        return records[0] if records else None
 
 
 def _read(path: str, offset: int) -> bytes:

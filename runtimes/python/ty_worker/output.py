@@ -21,7 +21,7 @@ class Output:
 
     def __init__(self, path: str, fd: int = -1) -> None:
         """With `fd` the file is open already, else it is opened when something is printed."""
-        self._path, self._fd = path, fd
+        self._path, self._fd, self._own = path, fd, fd < 0
 
     def write(self, data: bytes) -> None:
         """Append what was printed. What finds no room is lost: output is no reason for a run to fail."""
@@ -53,7 +53,7 @@ class Output:
 
     def close(self) -> None:
         """Let the file go."""
-        if self._fd > 2:
+        if self._own and self._fd >= 0:
             _close(self._fd)
         self._fd = -1
 

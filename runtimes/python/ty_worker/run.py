@@ -284,12 +284,11 @@ class Run:
                 self.over = True
                 self.journal.close()
             else:
-                self._pause_until, self._concluding = follows, False
+                self._pause_until, self._concluding = follows or None, False
         self.changed()
         if follows is None:
             self._host.run_over(self)
         elif follows == 0:
-            self._pause_until = None
             self._host.bodies(self._again)
         else:
             self.plan(0)

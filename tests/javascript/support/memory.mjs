@@ -34,6 +34,7 @@ export class MemoryJournal {
   full = false;
   length = 0;
   dead = false;
+  syncs = 0;
   #seq = 0;
 
   constructor(storage, { onAppend = () => undefined, syncMs = () => 0 } = {}) {
@@ -64,11 +65,13 @@ export class MemoryJournal {
   }
 
   syncNow() {
+    this.syncs += 1;
     this.#synced(this.size);
   }
 
   async sync() {
     const { size } = this;
+    this.syncs += 1;
     await new Promise((resolve) => setTimeout(resolve, this.syncMs()));
     this.#synced(size);
   }
@@ -86,24 +89,27 @@ export class MemoryJournal {
 export class Process {
   alive = true;
 
-  constructor(storage, workflow, { claim, parkAfter = 1e9, alone = () => true, foreign = () => false, ...journal } = {}) {
+  constructor(storage, workflow, { claim, parkAfter = 1e9, alone = () => true, foreign = () => false, elapsed = clock.elapsed, ...journal } = {}) {
     this.storage = storage;
     this.journal = new MemoryJournal(storage, journal);
     const history = this.journal.take(claim ?? storage.of("claim").length + 1);
-    this.run = new Run(this.#port(alone, foreign), {
+    this.run = new Run(this.#port({ alone, foreign, elapsed }), {
       order: history.order,
       parkAfter,
       load: async () => workflow,
       folder: () => "",
     });
-    this.ended = this.run.carryOut(history);
+    // As the wake pipe of a worker does: the timers of the engine do not keep a process.
+    this.keeper = setInterval(() => undefined, 1e6);
+    this.ended = this.run.carryOut(history).finally(() => clearInterval(this.keeper));
   }
 
-  #port(alone, foreign) {
+  #port(given) {
     const guard = (action) => () => this.alive && action();
     let step;
     return {
       ...clock,
+      ...given,
       journal: this.journal,
       later: (action) => clock.later(guard(action)),
       at: (instant, action) => clock.at(instant, guard(action)),
@@ -119,8 +125,6 @@ export class Process {
         },
         step: () => step,
       },
-      alone,
-      foreign,
       changed: () => undefined,
     };
   }
@@ -128,7 +132,27 @@ export class Process {
   /** End the process where it stands: nothing of it is written any more, and nothing of it runs. */
   kill() {
     this.alive = false;
+    clearInterval(this.keeper);
     this.journal.dead = true;
     this.run.full();
   }
+}
+
+/** Carry `workflow` out in one process after the other until the run has ended; returns the storage. */
+export async function carryOut(workflow, { order, storage = new Storage(order), ...options } = {}) {
+  await new Process(storage, workflow, options).ended;
+  return storage;
+}
+
+/** Return a storage that a process killed after `count` records would have left. */
+export function cutAfter(storage, count) {
+  const left = new Storage();
+  left.records = structuredClone(storage.records.slice(0, count));
+  left.durable = count;
+  return left;
+}
+
+/** Return a storage as if the process had been killed just before the terminal record. */
+export function beforeEnd(storage) {
+  return cutAfter(storage, storage.records.length - 1);
 }

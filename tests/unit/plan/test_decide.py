@@ -1,6 +1,5 @@
 """The plan of a pass, from what is declared, remembered and seen."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from reconciler.model import Problem, Run, Status
 from reconciler.plan import Limits, Observed, decide
 from reconciler.plan.workflows import revision_of, workflow_facts
 from reconciler.recorded import KnownWorkflow, Recorded, RunLine
+from reconciler.values import replace
 from tests.support.builders import FOLDER, NOON, a_run, a_workflow, an_active_run, desired
 
 GREET = a_workflow()

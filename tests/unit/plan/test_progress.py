@@ -1,6 +1,5 @@
 """What one unfinished run needs next."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -10,6 +9,7 @@ from reconciler.compute import Gone, LetGo, Live, Missing, Observation, Quaranti
 from reconciler.model import Status
 from reconciler.plan.progress import next_step
 from reconciler.recorded import ActiveRun
+from reconciler.values import replace
 from tests.support.builders import NOON, SECOND, a_revision, an_active_run
 
 FRESH = Seen(claim=1, barren=1)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from reconciler.clock import Clock, SystemClock
@@ -41,7 +40,7 @@ class Manifests:
         return self._load()
 
     def _load(self) -> list[Desired]:
-        with collection_paused():
+        with collection_paused(keep=self._cache is None):
             try:
                 root = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except OSError as error:
@@ -81,24 +80,17 @@ class Manifests:
             if isinstance(scope, Unknown):
                 yield _unusable(self._folder, surveyed, scope)
                 return
-            scopes = {scope.place: (scope, _documents(surveyed))}
+            scopes = {scope.place: (scope, surveyed.docs)}
         for scope, docs in scopes.values():
             assembly = Assembly(self._folder, scope, surveyed, cache, attachments, locator, self._options.enabled_adapters)
             assembly.problems += misplaced_projects(surveyed)
             yield assembly.assemble(docs)
 
 
-def _documents(surveyed: Survey) -> Iterator[tuple[str, int, Doc]]:
-    for path, record in surveyed.files.items():
-        for number, doc in enumerate(record.docs):
-            if doc.kind != "Project":
-                yield path, number, doc
-
-
 def _by_place(surveyed: Survey, options: LoadOptions) -> dict[Place, tuple[Scope, Iterable[tuple[str, int, Doc]]]]:
     """Sort the documents of the local folder by the project and the environment that they name."""
     found: dict[Place, list[tuple[str, int, Doc]]] = {Place(_LOCAL, _LOCAL): []}
-    for path, number, doc in _documents(surveyed):
+    for path, number, doc in surveyed.docs:
         project, environment = doc.metadata.get("project", _LOCAL), doc.metadata.get("environment", _LOCAL)
         place = Place(project, environment) if isinstance(project, str) and isinstance(environment, str) else Place(_LOCAL, _LOCAL)
         found.setdefault(place, []).append((path, number, doc))
@@ -107,13 +99,13 @@ def _by_place(surveyed: Survey, options: LoadOptions) -> dict[Place, tuple[Scope
 
 def _unusable(folder: Path, surveyed: Survey, unknown: Unknown) -> Desired:
     """Return a folder of which nothing can be used, since it is not known what it stands for."""
-    late = [problem_of(path, row) for path, _, doc in _documents(surveyed) for row in doc.problems]
+    late = [problem_of(path, row) for path, _, doc in surveyed.docs for row in doc.problems]
     problems = {*surveyed.problems, *unknown.problems, *late}
     return Desired(
         folder=str(folder),
         place=unknown.place,
         problems=tuple(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column, problem.message))),
-        invalid=frozenset({*surveyed.broken, *(doc.about for _, _, doc in _documents(surveyed) if doc.about)}),
+        invalid=frozenset({*surveyed.broken, *(doc.about for _, _, doc in surveyed.docs if doc.about)}),
         unstable=tuple(surveyed.unstable),
         foreign=surveyed.foreign,
         files=sum(1 for record in surveyed.files.values() if record.docs or record.held),
@@ -131,4 +123,4 @@ def load(folder: Path, options: LoadOptions, clock: Clock | None = None) -> Desi
 
 def load_local(folder: Path, options: LoadOptions, clock: Clock | None = None) -> list[Desired]:
     """Return what the local folder declares, for each project and environment that its objects name. Raises InvalidError."""
-    return Manifests(folder, replace(options, local=True), clock).load_local()
+    return Manifests(folder, options._replace(local=True), clock).load_local()
