@@ -130,6 +130,7 @@ class ExecAdapter:
     def start(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
         """Write first records, then hand each worker its share: idempotent, since a claim is taken once only."""
         self._make_folders()
+        self._sweep_dead()
         outcomes: list[Outcome] = []
         ready = []
         created = False
@@ -158,18 +159,19 @@ class ExecAdapter:
         outcomes: list[Outcome] = []
         shares: dict[str, list[dict[str, Any]]] = {}
         for order in orders:
+            line = {"type": "order", "uid": order.uid, "claim": order.claim, "prefix": self._files(order.uid).prefix}
             try:
-                worker = self._place(order)
+                worker = self._place(order, line)
             except RejectedError as error:
                 outcomes.append(Refused(order.uid, "runtime-missing", str(error), again=False))
             except (UnavailableError, OSError) as error:
                 outcomes.append(_no_room(order, error))
             else:
-                line = {"type": "order", "uid": order.uid, "claim": order.claim, "prefix": self._files(order.uid).prefix}
-                shares.setdefault(worker.id, []).append(line)
-                worker.orders[order.uid] = order.claim
                 outcomes.append(Ordered(order.uid))
-                if len(shares[worker.id]) >= _BATCH:
+                if worker.orders.get(order.uid) != order.claim:
+                    shares.setdefault(worker.id, []).append(line)
+                    worker.orders[order.uid] = order.claim
+                if len(shares.get(worker.id, ())) >= _BATCH:
                     worker.append(shares.pop(worker.id))
         for name, lines in shares.items():
             self._all_workers()[name].append(lines)
@@ -177,8 +179,8 @@ class ExecAdapter:
             progress(f"{len(orders)} runs handed to workers")
         return outcomes
 
-    def _place(self, order: Order) -> Worker:
-        """Return the worker that takes an order: one of its revision with room, else a new one."""
+    def _place(self, order: Order, line: Mapping[str, Any]) -> Worker:
+        """Return the worker that takes an order: one of its revision with room, else a new one, which has the order already."""
         capacity = 1 if order.alone else int(order.revision.block.get("runsPerWorker", self._settings.runs_per_worker))
         env = self._environment(order.env)
         place = digest_of([order.revision.digest, sorted(env.items()), capacity])
@@ -186,9 +188,9 @@ class ExecAdapter:
             for worker in self._all_workers().values():
                 if worker.hello.get("place") == place and not worker.drained and len(worker.orders) < capacity and worker.end >= 0 and worker.alive():
                     return worker
-        return self._spawn(order, env, capacity, place)
+        return self._spawn(order, line, env, capacity, place)
 
-    def _spawn(self, order: Order, env: Mapping[str, str], capacity: int, place: str) -> Worker:
+    def _spawn(self, order: Order, line: Mapping[str, Any], env: Mapping[str, str], capacity: int, place: str) -> Worker:
         interpreter = self._interpreters.get(order.revision.runtime)
         name = f"w{secrets.token_hex(6)}"
         folder = str(self._dir / "workers" / name)
@@ -208,7 +210,7 @@ class ExecAdapter:
             "place": place,
         }
         output = self._files(order.uid).output if capacity == 1 else os.path.join(folder, "log")
-        worker = spawn(folder, hello, [*self._command(interpreter), folder], env, output)
+        worker = spawn(folder, hello, [line], [*self._command(interpreter), folder], env, output)
         self._all_workers()[name] = worker
         return worker
 
@@ -343,6 +345,13 @@ class ExecAdapter:
     def _is_ordered(self, uid: str, claim: int) -> bool:
         return any(worker.orders.get(uid) == claim and worker.alive() for worker in self._all_workers().values())
 
+    def _sweep_dead(self) -> None:
+        """Remove the folders of dead workers. Only where workers are started: one that is just being started looks dead to others."""
+        living = self._all_workers()
+        for entry in (self._dir / "workers").iterdir():
+            if entry.name not in living and not is_locked(str(entry / "lock")):
+                _sweep(entry)
+
     def _all_workers(self) -> dict[str, Worker]:
         """Return the living workers; on first use those that others started are found."""
         if self._workers is None:
@@ -355,8 +364,6 @@ class ExecAdapter:
                     self._workers[worker.id] = worker
                     for uid in list(worker.orders):
                         self._forget_order(uid, self._quietly(uid))
-                elif not is_locked(str(entry / "lock")):
-                    _sweep(entry)
         return self._workers
 
     def _quietly(self, uid: str) -> History | None:

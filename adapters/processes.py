@@ -65,13 +65,13 @@ class Worker:
 
 
 def is_locked(path: str) -> bool:
-    """Say whether some process holds the lock of a file; no file means no."""
+    """Say whether some process holds the lock of a file; no file means no. Those who only ask do not get into each other's way."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
@@ -91,20 +91,23 @@ def read_worker(folder: str) -> Worker | None:
     return Worker(folder, records[0], orders, drained=any(record["type"] == "drain" for record in records))
 
 
-def spawn(folder: str, hello: Mapping[str, Any], command: Sequence[str], env: Mapping[str, str], output: str) -> Worker:
+def spawn(
+    folder: str, hello: Mapping[str, Any], orders: Sequence[Mapping[str, Any]], command: Sequence[str], env: Mapping[str, str], output: str
+) -> Worker:
     """Start a worker in a new session and return it, its lock held and its wake pipe open.
 
-    Descriptor 3 is the lock, 4 the read end of the pipe, 1 and 2 are `output`. Raises UnavailableError if the system has no room for it.
+    Its first orders are there before it is: whoever dies in between leaves no worker that waits for ever. Descriptor 3 is the lock,
+    4 the read end of the pipe, 1 and 2 are `output`. Raises UnavailableError if the system has no room for it.
     """
     os.mkdir(folder, 0o700)
     os.mkfifo(os.path.join(folder, "wake"), 0o600)
     worker = Worker(folder, hello)
-    worker.append([hello])
+    worker.append([hello, *orders])
     lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     wake = os.open(os.path.join(folder, "wake"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     high = []
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # waits at the most for somebody who only asks
         worker.open_end()
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH) for fd in (lock, wake)]
         actions = [

@@ -24,7 +24,7 @@ class Followed:
 
 
 def follow(
-    run_pass: Callable[[], Report],
+    run_pass: Callable[[frozenset[str] | None], Report],
     next_due: Callable[[Mapping[str, ActiveRun]], datetime | None],
     active: Mapping[str, ActiveRun],
     wanted: Callable[[Mapping[str, ActiveRun]], bool],
@@ -35,6 +35,7 @@ def follow(
     """Run passes whenever something wakes it, until `wanted` is true of the active runs, or time is over."""
     adapters = list(adapters)
     end = None if timeout is None else time.monotonic() + timeout.total_seconds()
+    looked = time.monotonic()
     with Wakeups() as wakeups:
         while not wanted(active):
             left = _LONGEST.total_seconds() if end is None else end - time.monotonic()
@@ -42,12 +43,18 @@ def follow(
                 return Followed(False, active)
             watched = [adapter.watched() for adapter in adapters]
             wakeups.watch(folder for one in watched for folder in one.folders)
-            if not any(adapter.drain_changes() for adapter in adapters):
+            changed = _changes(adapters)
+            if not changed:
                 wakeups.wait((fd for one in watched for fd in one.descriptors), _patience(next_due(active), clock, left))
-                for adapter in adapters:
-                    adapter.drain_changes()
-            active = run_pass().active
+                changed = _changes(adapters)
+            if time.monotonic() - looked > _LONGEST.total_seconds():
+                looked, changed = time.monotonic(), None  # hints may be lost: now and then everything is looked at
+            active = run_pass(changed).active
     return Followed(True, active)
+
+
+def _changes(adapters: Iterable[Adapter]) -> frozenset[str] | None:
+    return frozenset[str]().union(*(adapter.drain_changes() for adapter in adapters))
 
 
 def _patience(due: datetime | None, clock: Clock, left: float) -> int:

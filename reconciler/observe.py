@@ -11,11 +11,25 @@ from reconciler.plan.workflows import revision_of
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import replace
 
+Looks = dict[str, tuple[int, Observation]]
 
-def observe(desired: Desired | None, recorded: Recorded, adapters: Mapping[str, Adapter], statuses: Mapping[str, str]) -> Observed:
-    """Ask every adapter once for all of its unfinished runs, and for the revisions that are wanted."""
-    runs: dict[str, Observation] = {}
-    for name, claims in _by_adapter(recorded.active.values()).items():
+
+def observe(
+    desired: Desired | None,
+    recorded: Recorded,
+    adapters: Mapping[str, Adapter],
+    statuses: Mapping[str, str],
+    looks: Looks | None = None,
+    changed: frozenset[str] | None = None,
+) -> Observed:
+    """Ask every adapter once for its unfinished runs, and for the revisions that are wanted.
+
+    `looks` is what earlier passes of this process saw, under which claim. With `changed` only those runs, and those whose claim is another
+    now, are looked at again: observation costs what changed.
+    """
+    looks = {} if looks is None else looks
+    runs = {uid: look for uid, (claim, look) in looks.items() if _holds(recorded, uid, claim, changed)}
+    for name, claims in _by_adapter(run for uid, run in recorded.active.items() if uid not in runs).items():
         adapter = adapters.get(name)
         if adapter is None:
             runs |= dict.fromkeys(claims, Unknown(f"adapter {name} is not enabled in the settings"))
@@ -24,8 +38,16 @@ def observe(desired: Desired | None, recorded: Recorded, adapters: Mapping[str, 
             runs |= adapter.observe(claims)
         except UnavailableError as error:
             runs |= dict.fromkeys(claims, Unknown(str(error)))
+    looks.clear()
+    looks.update({uid: (recorded.active[uid].claim, look) for uid, look in runs.items() if not isinstance(look, Unknown)})
     deployed, absent = _revisions(desired, adapters)
     return Observed(runs, deployed, absent, _gone(desired, recorded), statuses)
+
+
+def _holds(recorded: Recorded, uid: str, claim: int, changed: frozenset[str] | None) -> bool:
+    """Say whether an earlier look is as good as a new one."""
+    run = recorded.active.get(uid)
+    return changed is not None and uid not in changed and run is not None and run.claim == claim
 
 
 def _by_adapter(active: Iterable[ActiveRun]) -> dict[str, dict[str, int]]:

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from reconciler.actions import Edit, Plan, Postpone
 from reconciler.apply import Applied, Hands, apply, record
 from reconciler.model import Desired, Place
-from reconciler.observe import news, observe, settled
+from reconciler.observe import Looks, news, observe, settled
 from reconciler.plan import Limits, decide
 from reconciler.plan.progress import deadline_of
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.state import Store, events, runs, workflows
-from reconciler.values import frozen, made
+from reconciler.values import frozen, made, mutable
 
 NOWHERE = Place("", "")
 _FOR_A_PERSON = ("state-unknown", "quarantined")
@@ -28,23 +28,38 @@ class Report:
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
 
 
+@mutable
+class Memory:
+    """What one process keeps between its passes, so that a pass costs what changed. Nothing is lost with it."""
+
+    rows: runs.KnownRows = made(default_factory=dict)
+    looks: Looks = made(default_factory=dict)
+
+
 class Reconciler:
     """Runs passes over one folder at a time, and over the runs that are known already."""
 
-    def __init__(self, hands: Hands, limits: Limits, scope: str) -> None:
+    def __init__(self, hands: Hands, limits: Limits, scope: str, memory: Memory | None = None) -> None:
         """`scope` is the random id of this installation, for folders without a lineage."""
         self._hands, self._limits, self._scope = hands, limits, scope
+        self._memory = Memory() if memory is None else memory
 
     def run_pass(
-        self, desired: Desired | None, *, revision: str = "", show: Callable[[Plan], None] = lambda _: None, approved: frozenset[str] = frozenset()
+        self,
+        desired: Desired | None,
+        *,
+        revision: str = "",
+        show: Callable[[Plan], None] = lambda _: None,
+        approved: frozenset[str] = frozenset(),
+        changed: frozenset[str] | None = None,
     ) -> Report:
         """Move the world one step towards the manifests; without manifests, carry on what is known.
 
-        `show` is called with the plan before it is carried out.
+        `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again.
         """
         store, clock = self._hands.store, self._hands.clock
-        recorded = load(store, desired, self._scope)
-        observed = observe(desired, recorded, self._hands.adapters, dependencies(store, recorded))
+        recorded = load(store, desired, self._scope, self._memory.rows)
+        observed = observe(desired, recorded, self._hands.adapters, dependencies(store, recorded), self._memory.looks, changed)
         fresh = news(recorded, observed)
         ended = record(store, recorded, fresh, now=clock.now())
         self._sweep(ended)
@@ -55,7 +70,7 @@ class Reconciler:
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
         if desired is not None:
             self._remember(desired, plan, applied, revision)
-        return Report(place, plan, applied, tuple(ended), runs.active_runs(store))
+        return Report(place, plan, applied, tuple(ended), runs.active_runs(store, self._memory.rows))
 
     def _sweep(self, ended: list[ActiveRun]) -> None:
         """Kill what a canceled run has left behind: its whole tree is gone after its end."""
@@ -88,9 +103,9 @@ def next_due(active: Mapping[str, ActiveRun]) -> datetime | None:
     return min((due for run in active.values() for due in _dues(run)), default=None)
 
 
-def load(store: Store, desired: Desired | None, scope: str) -> Recorded:
+def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRows | None = None) -> Recorded:
     """Return what is remembered of a place, and every run that has not ended."""
-    active = runs.active_runs(store)
+    active = runs.active_runs(store, known)
     if desired is None:
         return Recorded(active=active, scope=scope)
     return Recorded(workflows.known_workflows(store, desired.place), runs.latest_runs(store, desired.place), active, scope=scope)

@@ -86,7 +86,9 @@ def value_faults(value: Json, schema: Json) -> list[tuple[list[Any], str]]:
     from referencing.exceptions import Unresolvable
 
     try:
-        errors: list[ValidationError] = sorted(_kept_checker(canonical(schema)).iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+        errors: list[ValidationError] = sorted(
+            _kept_checker(canonical(schema)).iter_errors(value), key=lambda error: list(map(str, error.absolute_path))
+        )
     except Unresolvable as error:
         return [([], f"the schema refers to {error.ref!r}, which it does not have")]
     except RecursionError:

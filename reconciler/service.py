@@ -21,7 +21,7 @@ from reconciler.instants import stamp
 from reconciler.locks import FileLock
 from reconciler.model import Code, Desired, Place
 from reconciler.plan import Limits
-from reconciler.reconcile import Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
+from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
 from reconciler.registry import open_adapters
 from reconciler.secret import resolve
@@ -77,6 +77,7 @@ class Service:
         self.project, self.environment = project, environment
         self.data_dir = Path(settings.data_dir)
         self.local = self.data_dir / "manifests"
+        self._memory = Memory()
 
     @cached_property
     def adapters(self) -> dict[str, Adapter]:
@@ -86,7 +87,9 @@ class Service:
     @property
     def limits(self) -> Limits:
         """How much may go on at the same time."""
-        return Limits(self.settings.concurrency, {"exec": self.settings.adapters.exec.concurrency}, self.settings.crash_limit)
+        own = self.settings.adapters.exec
+        shared = {"exec": own.runs_per_worker} if own.concurrency_is_default else {}
+        return Limits(self.settings.concurrency, {"exec": own.concurrency}, self.settings.crash_limit, shared)
 
     # Folders and manifests
 
@@ -213,7 +216,7 @@ class Service:
         """Run one pass over each folder (and with none over what is known), and return what came of it."""
         passed = Passed()
         with self.writing(who) as store:
-            reconciler = Reconciler(self._hands(store), self.limits, self.scope)
+            reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
             for folder in folders:
                 for desired in self._declared(folder, store):
                     begin = time.perf_counter()
@@ -226,7 +229,7 @@ class Service:
                     self._forget_finished(desired, store)
             if not folders:
                 passed.reports.append(reconciler.run_pass(None))
-            passed.active = runs.active_runs(store)
+            passed.active = runs.active_runs(store, self._memory.rows)
         declared = {(desired.place, name) for desired in passed.desired for name in desired.runs}
         mine = {run.uid for run in passed.active.values() if (run.place, run.name) in declared and (only is None or run.name in only)}
         ended = {run.uid for report in passed.reports for run in report.ended if (run.place, run.name) in declared}
@@ -265,12 +268,12 @@ class Service:
         question = follow.parked(uids) if parked else follow.none_of(uids)
         again = list(passed.desired) if any(needs_manifests_again(report.plan) for report in passed.reports) else []
 
-        def next_pass() -> Report:
+        def next_pass(changed: frozenset[str] | None) -> Report:
             with self.writing(who) as store:
-                reconciler = Reconciler(self._hands(store), self.limits, self.scope)
+                reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
                 for desired in again:
                     seen(reconciler.run_pass(desired))
-                report = reconciler.run_pass(None)
+                report = reconciler.run_pass(None, changed=changed)
                 for desired in passed.desired:
                     if report.ended:
                         self._forget_finished(desired, store)

@@ -39,6 +39,8 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
             reason, message = "unknown", seen.reason
         elif isinstance(seen, Unclaimed) and not seen.ordered and facts["claim"]:
             reason, message = reason or "pending", message or "no worker has taken it; the next pass hands it over again"
+    if status == "pending" and not reason and not facts["claim"]:
+        reason, message = "concurrency", "waits in the queue for a pass with room for it"
     started_at = facts["started_at"] or (history.started_at if history is not None else None)
     overdue = completed_at is None and due_at is not None and due_at < _text(now)
     task = json.loads(facts["facts"]).get("task")

@@ -13,7 +13,7 @@ from reconciler.digest import Json
 from reconciler.suggest import pointer_of
 
 DEEPEST = 100
-MOST_VALUES = 100_000
+MOST_VALUES = 50_000
 _MOST_DIRECTIVES = 100
 _BIGGEST = 2**53
 _INTEGER_DIGITS = 17
@@ -81,6 +81,23 @@ def read_documents(data: bytes, *, positions: bool = False) -> list[Document]:
         return list(reader.documents())
     except yaml.YAMLError as error:
         raise _explained(error, data) from error
+
+
+def write_document(value: Json) -> str:
+    """Write a value as YAML that `read_documents` reads back as it was, readable for a person."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
+            return True
+
+    def text(dumper: Any, data: str) -> Any:
+        misread = data in _CONSTANTS or _NUMBER.fullmatch(data) is not None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", data, style='"' if misread else "|" if "\n" in data else None)
+
+    Dumper.add_representer(str, text)
+    written: str = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False)
+    return written
 
 
 class _Reader:
@@ -250,7 +267,7 @@ def _explained(error: Exception, data: bytes) -> YamlError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is not None:
         problem = str(getattr(error, "problem", None) or getattr(error, "context", None) or error)
-        return YamlError(mark.line + 1, mark.column + 1, f"not YAML: {problem}", _hint(problem))
+        return YamlError(mark.line + 1, mark.column + 1, f"not YAML: {problem}", _hint(problem, data, mark))
     position = getattr(error, "position", None)
     if isinstance(position, int):
         text = data.decode("utf-8", "replace")
@@ -260,9 +277,13 @@ def _explained(error: Exception, data: bytes) -> YamlError:
     return YamlError(1, 1, f"not YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
 
 
-def _hint(problem: str) -> str:
-    if r"'\t'" in problem or "tab" in problem:
-        return "indent with spaces"
+def _hint(problem: str, data: bytes, mark: Any) -> str:
+    line = next(iter(data.split(b"\n")[mark.line : mark.line + 1]), b"").decode("utf-8", "replace")
+    found = line[mark.column : mark.column + 1]
+    if found == "\t" or "tab" in problem:
+        return "indent with spaces, not with tabs"
+    if found and found in "@`%":
+        return f"text that begins with {found} needs quotes"
     if "mapping values are not allowed" in problem:
         return "text with ': ' in it needs quotes"
     if "expected <block end>" in problem:

@@ -91,6 +91,7 @@ def _adapters(given: Mapping[str, Any], data_dir: Path, base: Path, environ: Map
     linger = parse_duration(exec_.pop("linger", "5s"))
     work_dir = _path(exec_.pop("work_dir", str(data_dir / "exec")), base, environ)
     exec_.update((key, _program(exec_[key], base, environ)) for key in ("node", "python") if key in exec_)
+    exec_["concurrency_is_default"] = "concurrency" not in exec_
     exec_.setdefault("concurrency", max(_LEAST_CONCURRENCY, 2 * _cores()) * exec_.get("runs_per_worker", 1))
     return AdapterSettings(
         ExecSettings(work_dir=work_dir, linger=linger, **exec_),

@@ -18,7 +18,7 @@ class LimitSettings(NamedTuple):
 
 
 class ExecSettings(NamedTuple):
-    """Processes on this machine; empty `node` and `python` are the first on PATH."""
+    """Processes on this machine; empty `node` and `python` are the first on PATH. A default `concurrency` counts workers, not runs."""
 
     enabled: bool = True
     work_dir: Path = Path()
@@ -27,6 +27,7 @@ class ExecSettings(NamedTuple):
     runs_per_worker: int = 1
     linger: timedelta = timedelta(seconds=5)
     concurrency: int = 0
+    concurrency_is_default: bool = True
 
 
 class DockerHost(NamedTuple):

@@ -69,7 +69,7 @@ class Assembly:
             if not doc.kind or not doc.name:
                 self.complete = False
                 self._refuse(path, doc)
-            elif len(doc.metadata) == 1 or self._is_here(path, doc):
+            elif not doc.metadata or self._is_here(path, doc):
                 entry = Entry(path, number, doc, doc.spec)
                 before = named[doc.kind].setdefault(doc.name, entry)
                 if before is not entry:
@@ -90,7 +90,7 @@ class Assembly:
 
     def _is_here(self, path: str, doc: Doc) -> bool:
         """Tell whether a document is for the environment at hand; one that names environments which do not exist is refused here."""
-        if len(doc.metadata) == 1 or "environments" not in doc.metadata or doc.problems:
+        if "environments" not in doc.metadata or doc.problems:
             return True
         rows = self.locator.rows(path, doc, environment_findings(doc, self.scope))
         if rows:

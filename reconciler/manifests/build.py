@@ -13,6 +13,7 @@ _BODY_RETRY = Retry(1, timedelta(seconds=1), 2, timedelta(seconds=100))
 _STEP_RETRY = Retry(10, timedelta(seconds=1), 2, timedelta(seconds=100))
 _GRACE = timedelta(seconds=10)
 _CLEANUP = timedelta(seconds=60)
+_NO_LABELS: Mapping[str, str] = {}
 _PINNED = ("runtime", "steps", "retry", "timeout", "cancel", "input", "signals", "version", "env")
 
 
@@ -123,5 +124,5 @@ def _variable(name: str, given: Mapping[str, Any]) -> EnvVar:
 
 
 def _labels(doc: Doc) -> Mapping[str, str]:
-    labels: Mapping[str, str] = doc.metadata.get("labels", {}) if len(doc.metadata) > 1 else {}
+    labels: Mapping[str, str] = doc.metadata.get("labels", _NO_LABELS)
     return labels

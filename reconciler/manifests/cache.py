@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reconciler.manifests.records import Attachment, FileRecord
+from reconciler.manifests.records import NO_KEY, Attachment, FileRecord
 
 _FORMAT = 1
 _OURS = Path(__file__).resolve().parent
@@ -85,7 +85,7 @@ def collection_paused(*, keep: bool = False) -> Iterator[None]:
 
 
 def _forgotten(record: FileRecord) -> FileRecord:
-    return FileRecord((0, 0, 0, 0), "", racy=True, foreign=0, docs=[], problems=[], held=sorted(set(record.objects())), folders=record.folders)
+    return FileRecord(NO_KEY, "", [], racy=True, held=sorted(set(record.objects())), folders=record.folders)
 
 
 def _program() -> str:

@@ -108,7 +108,7 @@ def _checked(path: str, places: _Places, number: int, document: Document, *, loc
         found = spec_faults(kind, name, spec)
     elif kind and not variables and spec is not None:
         found += findings(spec, _schema(kind)["properties"]["spec"], "/spec")
-    doc = Doc(document.line, kind, name, metadata, spec, variables=variables)
+    doc = Doc(document.line, kind, name, {key: item for key, item in metadata.items() if key != "name"}, spec, variables=variables)
     if not found and not document.remarks:
         return doc._replace(spec_hash=_spec_hash(kind, spec))
     positions = places.of(number) if found else None
@@ -165,4 +165,4 @@ def _looks_like_ours(document: Document) -> Iterator[list[Any]]:
 
 def _count(data: bytes) -> int:
     """Return about how many documents a file has that is not ours to read."""
-    return max(1, len(_SEPARATOR.findall(data))) if data.strip() else 0
+    return sum(1 for text in _SEPARATOR.split(data) if text.strip())

@@ -14,7 +14,7 @@ NO_KEY: Key = (0, 0, 0, 0)
 
 
 class Doc(NamedTuple):
-    """One document of ours, as written.
+    """One document of ours, as written; `metadata` without the name.
 
     `spec` is before variables; where it has any, `resolved` and `late` (problems) are what came of them under the variables whose digest is
     `under`. `checked` is the digest of the input schema that the input has passed. `problems` hold wherever the document is used.
@@ -26,12 +26,12 @@ class Doc(NamedTuple):
     metadata: dict[str, Json]
     spec: Json
     spec_hash: str = ""
+    checked: str = ""
     problems: Sequence[list[Any]] = ()
     variables: bool = False
     under: str = ""
     resolved: Json = None
     late: Sequence[list[Any]] = ()
-    checked: str = ""
 
     @property
     def about(self) -> str:
@@ -39,7 +39,7 @@ class Doc(NamedTuple):
         return f"{self.kind.lower()}/{self.name}" if self.kind and self.name else ""
 
 
-_SHORT = 6
+_SHORT = 7
 _REST = list(Doc(0, "", "", {}, None)[_SHORT:])
 
 
@@ -52,12 +52,12 @@ class FileRecord(NamedTuple):
 
     key: Key
     sha: str
-    racy: bool
-    foreign: int
     docs: list[Doc]
-    problems: list[list[Any]]
-    held: list[str]
-    folders: list[list[str]]
+    racy: bool = False
+    foreign: int = 0
+    problems: Sequence[list[Any]] = ()
+    held: Sequence[str] = ()
+    folders: Sequence[list[str]] = ()
 
     def objects(self) -> Iterator[str]:
         """Name the objects that the file holds, or held when it could last be read."""
@@ -66,13 +66,15 @@ class FileRecord(NamedTuple):
 
     def to_row(self) -> list[Any]:
         """Return the form that the cache keeps; what is empty at the end of a document is left out."""
-        return [self.key, self.sha, self.racy, self.foreign, [_trimmed(doc) for doc in self.docs], self.problems, self.held, self.folders]
+        plain = [self.key, self.sha, [_trimmed(doc) for doc in self.docs]]
+        more = (self.racy, self.foreign, self.problems, self.held, self.folders)
+        return [*plain, *more] if any(more) else plain
 
     @staticmethod
     def from_row(row: list[Any]) -> "FileRecord":
         """Read what `to_row` wrote."""
-        key, sha, racy, foreign, docs, problems, held, folders = row
-        return FileRecord(tuple(key), sha, racy, foreign, [_full(doc) for doc in docs], problems, held, folders)
+        key, sha, docs = row[:3]
+        return FileRecord(tuple(key), sha, [_full(doc) for doc in docs], *row[3:])
 
 
 class Attachment(NamedTuple):
@@ -99,6 +101,6 @@ def _full(row: list[Any]) -> Doc:
 
 
 def _trimmed(doc: Doc) -> list[Any]:
-    if not (doc.problems or doc.variables or doc.checked):
+    if not (doc.problems or doc.variables):
         return list(doc[:_SHORT])
     return list(doc)

@@ -12,7 +12,7 @@ from reconciler.manifests.scan import Scan
 from reconciler.model import Problem
 
 LARGEST = 1 << 20
-_NOTHING = FileRecord(NO_KEY, "", racy=True, foreign=0, docs=[], problems=[], held=[], folders=[])
+_NOTHING = FileRecord(NO_KEY, "", [], racy=True)
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class _Reader:
         folders = _code_folders(path, reading.docs)
         if any(doc.problems for doc in reading.docs):
             folders += (known for known in before.folders if known not in folders)
-        return FileRecord(contents.key, sha, racy, reading.foreign, reading.docs, reading.remarks, [], folders)
+        return FileRecord(contents.key, sha, reading.docs, racy, reading.foreign, reading.remarks, [], folders)
 
 
 def _row(line: int, column: int, message: str, *, hint: str = "", code: str = "file", warning: bool = False) -> list[object]:

@@ -10,9 +10,9 @@ from reconciler.errors import UnavailableError
 
 def write_object(folder: Path, name: str, document: Mapping[str, Json], files: Mapping[str, bytes]) -> None:
     """Write one manifest and the files that it names, these first; a file that is already so stays untouched."""
-    import yaml
+    from reconciler.yaml12 import write_document
 
-    text = yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, default_flow_style=False)
+    text = write_document(dict(document))
     try:
         for path, content in (*files.items(), (name, text.encode())):
             _write(folder / path, content)

@@ -8,7 +8,7 @@ from reconciler.compute import Missing, Observation
 from reconciler.model import Desired
 from reconciler.plan.progress import next_step
 from reconciler.plan.prune import prune
-from reconciler.plan.queue import Limits, admit
+from reconciler.plan.queue import Limits, admit, front, queued
 from reconciler.plan.runs import decide_runs
 from reconciler.plan.workflows import decide_workflows
 from reconciler.recorded import ActiveRun, Recorded
@@ -52,12 +52,16 @@ def decide(
         guarded = bool(pruned.held)
         unchanged = workflows.unchanged + runs.unchanged
         active = _as_edited(active, [*runs.actions, *pruned.actions])
-    steps = [next_step(run, observed.runs.get(run.uid, Missing()), observed.statuses, limits.crash_limit, now=now) for run in active.values()]
-    wanted = [step for step in steps if isinstance(step, Claim)]
+    queue = [run for run in active.values() if queued(run, observed.runs.get(run.uid))]
+    waiting = {run.uid for run in queue}
+    steps: list[Action | None] = [Claim(run, 1, "start", f"of {run.workflow}") for run in front(queue, limits)]
+    for uid, run in active.items():
+        if uid not in waiting:
+            steps.append(next_step(run, observed.runs.get(uid, Missing()), observed.statuses, limits.crash_limit, now=now))
     broken = {notice.object for notice in rejected if notice.reason == "runtime-missing"}
-    admitted, waiting = admit([claim for claim in wanted if f"workflow/{claim.run.workflow}" not in broken], active, observed.runs, limits)
+    wanted = [step for step in steps if isinstance(step, Claim) and f"workflow/{step.run.workflow}" not in broken]
     actions += [step for step in steps if step is not None and not isinstance(step, Claim)]
-    actions += [*waiting, *admitted]
+    actions += admit(wanted, active, observed.runs, limits)
     held += _held(active)
     return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), (), unchanged, {}, guarded)
 

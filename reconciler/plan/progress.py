@@ -43,10 +43,10 @@ def _begin(run: ActiveRun, statuses: Mapping[str, str], *, now: datetime) -> Act
         message = "the platform no longer knows this run, which was started: nothing proves what became of it"
         return _postpone(run, "state-unknown", message, None)
     waits = _not_yet(run, statuses, now=now)
-    return waits if waits is not None else _claim(run, max(run.claim, 1), "start", f"of {run.workflow}", now=now)
+    return _news(run, waits) if waits is not None else _claim(run, max(run.claim, 1), "start", f"of {run.workflow}", now=now)
 
 
-def _not_yet(run: ActiveRun, statuses: Mapping[str, str], *, now: datetime) -> Action | None:
+def _not_yet(run: ActiveRun, statuses: Mapping[str, str], *, now: datetime) -> Postpone | End | None:
     """Return what keeps a pending run from its first start."""
     after = run.facts.get("start_after")
     after_at = None if after is None else datetime.fromisoformat(after)
@@ -54,15 +54,15 @@ def _not_yet(run: ActiveRun, statuses: Mapping[str, str], *, now: datetime) -> A
     if deadline is not None and now > (after_at or run.created_at) + timedelta(milliseconds=deadline):
         return End(run, Status.SKIPPED, "start-deadline", "not started before its start deadline")
     if run.suspend:
-        return _postpone(run, "suspended", "suspended before its start", None)
+        return Postpone(run, "suspended", "suspended before its start")
     if after_at is not None and now < after_at:
-        return _postpone(run, "start-after", f"starts after {after}", None)
+        return Postpone(run, "start-after", f"starts after {after}")
     for other in run.facts.get("depends_on", ()):
         status = statuses.get(f"{run.place.project}/{run.place.environment}/{other.removeprefix('run/')}")
         if status in (Status.FAILED, Status.CANCELED, Status.SKIPPED):
             return End(run, Status.SKIPPED, "dependency", f"{other} is {status}")
         if status != Status.COMPLETED:
-            return _postpone(run, "dependency", f"waits for {other}", None)
+            return Postpone(run, "dependency", f"waits for {other}")
     return None
 
 
@@ -71,7 +71,7 @@ def _again(run: ActiveRun, facts: Seen, statuses: Mapping[str, str], *, now: dat
     if facts.claim == 0:
         waits = _not_yet(run, statuses, now=now)
         if waits is not None:
-            return waits
+            return _news(run, waits)
     return _claim(run, max(run.claim, facts.claim + 1), "again" if run.claim else "start", "its order was not taken", now=now)
 
 
@@ -136,11 +136,14 @@ def _deadline(run: ActiveRun, seen: Observation) -> Action:
     return End(run, Status.FAILED, "timeout", message, {"name": "TimeoutError", "message": message})
 
 
-def _postpone(run: ActiveRun, reason: str, message: str, seconds: float | None) -> Postpone | None:
+def _postpone(run: ActiveRun, reason: str, message: str, seconds: float | None) -> Action | None:
+    return _news(run, Postpone(run, reason, message, seconds))
+
+
+def _news(run: ActiveRun, action: Postpone | End) -> Action | None:
     """Remember a reason once: a second pass over an unchanged world writes nothing."""
-    if (run.reason, run.message) == (reason, message) and (seconds is None or run.not_before is not None):
-        return None
-    return Postpone(run, reason, message, seconds)
+    known = isinstance(action, Postpone) and (run.reason, run.message) == (action.reason, action.message)
+    return None if known and (action.seconds is None or run.not_before is not None) else action
 
 
 def _ago(duration: timedelta) -> str:

@@ -14,6 +14,7 @@ from reconciler.recorded import ActiveRun, RunLine
 from reconciler.state.store import Store
 
 _LINE = "name, uid, max(incarnation), owner, workflow, spec_hash, rerun, status, suspend, priority, cancel, claim, revision, source, facts, not_before, due_at"
+KnownRows = dict[str, tuple[tuple[Any, ...], ActiveRun]]
 _ACTIVE = """
 SELECT runs.*, revisions.spec AS revision_spec
   FROM runs JOIN revisions ON revisions.digest = runs.revision
@@ -39,14 +40,27 @@ def status_of(store: Store, place: Place, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def active_runs(store: Store) -> dict[str, ActiveRun]:
-    """Return every run that has not ended, in all places, by uid."""
+def active_runs(store: Store, known: KnownRows | None = None) -> dict[str, ActiveRun]:
+    """Return every run that has not ended, in all places, by uid.
+
+    `known` is what an earlier call left there: rows that are as they were are not read anew, and it is brought up to date.
+    """
     cursor = store.db.execute(_ACTIVE)
     names = [column[0] for column in cursor.description]
-    return {run.uid: run for run in (_active(dict(zip(names, row, strict=True))) for row in cursor)}
+    known = {} if known is None else known
+    fresh: KnownRows = {}
+    revisions: dict[str, Revision] = {}
+    for row in cursor:
+        before = known.get(row[0])
+        fresh[row[0]] = before if before is not None and before[0] == row else (row, _active(dict(zip(names, row, strict=True)), revisions))
+    known.clear()
+    known.update(fresh)
+    return {uid: run for uid, (_, run) in fresh.items()}
 
 
-def _active(row: Mapping[str, Any]) -> ActiveRun:
+def _active(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun:
+    if row["revision"] not in revisions:
+        revisions[row["revision"]] = revision_from(json.loads(row["revision_spec"]))
     return ActiveRun(
         uid=row["uid"],
         place=Place(row["project"], row["environment"]),
@@ -57,7 +71,7 @@ def _active(row: Mapping[str, Any]) -> ActiveRun:
         adapter=row["adapter"],
         spec_hash=row["spec_hash"],
         input=json.loads(row["input"]),
-        revision=revision_from(json.loads(row["revision_spec"])),
+        revision=revisions[row["revision"]],
         status=Status(row["status"]),
         reason=row["reason"],
         message=row["message"],

@@ -187,7 +187,7 @@ export class Attempt {
 
   #isDue(record, number) {
     const blocking = this.past.requests[this.#unasked];
-    return this.ending === null && this.#calls.has(record.key) && (blocking === undefined || blocking.after >= number);
+    return this.#calls.has(record.key) && (blocking === undefined || blocking.after >= number);
   }
 
   #isDurable(position) {
@@ -219,6 +219,11 @@ export class Attempt {
     }
     this.#commitHeld();
     this.wake();
+  }
+
+  /** Whether something can only go on when the code asks for what is recorded. */
+  get blocked() {
+    return this.held.length > 0 || this.released < this.results.length;
   }
 
   /** Say that a wait is over. */

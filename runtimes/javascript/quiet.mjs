@@ -29,7 +29,7 @@ export class Quiet {
     const attempt = this.#attempt;
     this.#cancel();
     if (attempt.ending !== null) this.#watch(0, GRACE_MS, () => attempt.end({ kind: "refused", error: attempt.difference() }));
-    else if (attempt.held.length > 0) this.#watch(GRACE_MS, this.#patience, () => attempt.end({ kind: "stuck", error: attempt.difference() }));
+    else if (attempt.blocked) this.#watch(GRACE_MS, this.#patience, () => attempt.end({ kind: "stuck", error: attempt.difference() }));
     else if (attempt.open.size > 0) this.#rest(earliest(attempt.open));
   }
 

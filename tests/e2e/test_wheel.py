@@ -57,12 +57,12 @@ def test_the_wheel_holds_one_package_with_workers_and_schemas(wheel: Path) -> No
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
-def test_an_installed_wheel_says_its_version(installed: Cli) -> None:
-    assert "0.1.0" in installed.run("--version").stdout
-    module = Cli(
-        installed.home, installed.data_dir, command=(str(Path(installed.command[0]).with_name("python")), "-m", "ty_openworkflow"), cwd=installed.cwd
-    )
-    assert module.run("--version").stdout == installed.run("--version").stdout
+def test_an_installed_wheel_says_its_version_and_explains_itself(installed: Cli, place: Path) -> None:
+    program = installed.command[0]
+    python = str(Path(program).with_name("python"))
+
+    assert call(place, program, "--version") == call(place, python, "-m", "ty_openworkflow", "--version") == "ty-openworkflow 0.1.0\n"
+    assert "reconcile" in call(place, program, "--help")
 
 
 def test_an_installed_wheel_carries_out_an_example(installed: Cli, place: Path) -> None:

@@ -47,7 +47,10 @@ async function workflow(input, { step }) {
   return results;
 }
 """
-pytestmark = [pytest.mark.timeout(1800 if FULL else 120), pytest.mark.skipif(NODE is None and not os.environ.get("CI"), reason="node is not installed")]
+pytestmark = [
+    pytest.mark.timeout(1800 if FULL else 120),
+    pytest.mark.skipif(NODE is None and not os.environ.get("CI"), reason="node is not installed"),
+]
 
 
 @dataclass
@@ -122,7 +125,7 @@ def settled(site: Site, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("language", ["python", "node"])
-def test_i1_no_recorded_step_runs_again_after_kill_9_of_its_worker_at_a_random_moment(counting: Site, tally: Tally, language: str) -> None:
+def test_I1_no_recorded_step_runs_again_after_kill_9_of_its_worker_at_a_random_moment(counting: Site, tally: Tally, language: str) -> None:
     site, names, rounds = counting, [], 0
     while tally.kills < KILLS:
         current = declare(site, [f"count-{language}"], rounds)
@@ -140,7 +143,7 @@ def test_i1_no_recorded_step_runs_again_after_kill_9_of_its_worker_at_a_random_m
 
 
 @pytest.mark.parametrize("waits", [False, True], ids=["once", "wait"])
-def test_i9_nothing_runs_twice_after_kill_9_of_reconcile_at_a_random_moment(counting: Site, tally: Tally, waits: bool) -> None:
+def test_I9_nothing_runs_twice_after_kill_9_of_reconcile_at_a_random_moment(counting: Site, tally: Tally, waits: bool) -> None:
     site, names, rounds = counting, [], 0
     words = ["reconcile", "--once", *(["--wait"] if waits else []), str(site.folder)]
     while tally.kills < KILLS // 2:
@@ -161,7 +164,7 @@ def test_i9_nothing_runs_twice_after_kill_9_of_reconcile_at_a_random_moment(coun
     eventually(lambda: not site.processes())
 
 
-def test_i7_a_worker_and_its_reconcile_killed_together_leave_a_run_that_completes(counting: Site, tally: Tally) -> None:
+def test_I7_a_worker_and_its_reconcile_killed_together_leave_a_run_that_completes(counting: Site, tally: Tally) -> None:
     site = counting
     names = declare(site, ["count-python", "count-node"], 0)
 

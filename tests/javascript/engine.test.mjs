@@ -151,6 +151,54 @@ test("a renamed step is not started: the claim ends after a grace", async () => 
   assert.match(storage.of("warning")[0].message, /^the journal holds step "a" here, the code asked for step "b"/);
 });
 
+test("code that waits for a result behind a request that it never makes gives up after a grace", async () => {
+  const storage = beforeEnd(await carryOut((_, { step }) => Promise.all([step("a", () => 1), step("b", () => 2)])));
+  await carryOut((_, { step }) => step("a", () => 1), { storage, elapsed: fast });
+
+  assert.equal(storage.records.at(-1).reason, "grace");
+  assert.match(storage.of("warning")[0].message, /^the journal holds step "b" here, the code did not ask for it/);
+});
+
+test("what a killed process has written is synced before the code sees it", async () => {
+  const workflow = async (_, { step }) => [await step("a", () => 1), one?.journal.syncs];
+  let one;
+  const storage = beforeEnd(await carryOut(workflow));
+  one = new Process(storage, workflow);
+  await one.ended;
+
+  assert.deepEqual(storage.finished.output, [1, 1]);
+});
+
+test("a step that was abandoned is not started by a replay", async () => {
+  const ran = [];
+  const workflow = async (_, { step }) => {
+    step("stubborn", () => (ran.push(1), new Promise(() => undefined)));
+    return step("quick", () => 1);
+  };
+  const storage = beforeEnd(await carryOut(workflow, { order: { settings: { cancel: { grace_ms: 5 } } } }));
+  await carryOut(workflow, { storage });
+
+  assert.deepEqual([ran, storage.finished.output], [[1], 1]);
+});
+
+test("a body that ends sooner than it did lets its branches ask for what they had asked for", async () => {
+  let pause = 30;
+  const workflow = async (_, { step }) => {
+    const branch = async () => {
+      await step("a", () => 1);
+      await step("b", () => 2);
+    };
+    branch();
+    await step("x", () => 0);
+    await delay(pause);
+  };
+  const storage = beforeEnd(await carryOut(workflow, { foreign: () => true }));
+  pause = 0;
+  await carryOut(workflow, { storage });
+
+  assert.deepEqual([requests(storage).length, storage.finished.status], [3, "completed"]);
+});
+
 test("the grace does not run while something foreign is pending", async () => {
   const storage = beforeEnd(await carryOut((_, { step }) => step("a", () => 1)));
   let pending = true;

@@ -29,7 +29,7 @@ def _operation(chance: random.Random, depth: int, *, is_async: bool) -> tuple[An
     choice = chance.randrange(55 if depth == 0 else 100)
     if choice < 45:
         fails = chance.choice((0, 0, 0, 1, 2))
-        attempts = fails if fails and chance.random() < 0.2 else fails + 1
+        attempts = fails if fails and chance.random() < 0.06 else fails + 1
         return ("step", chance.choice(NAMES), chance.choice((0, 0, 1, 3)), fails, attempts)
     if choice < 55:
         return ("sleep", chance.choice(NAMES), chance.randrange(6))

@@ -34,7 +34,13 @@ def a_workflow(name: str = "greet", **changes: Any) -> Workflow:
 
 
 def a_run(name: str = "greet-world", **changes: Any) -> Run:
-    facts: dict[str, Any] = {"name": name, "workflow": "greet", "spec_hash": f"spec-of-{name}", "input": {"name": "World"}, "source": Source(f"{name}.yaml", 1)}
+    facts: dict[str, Any] = {
+        "name": name,
+        "workflow": "greet",
+        "spec_hash": f"spec-of-{name}",
+        "input": {"name": "World"},
+        "source": Source(f"{name}.yaml", 1),
+    }
     return Run(**{**facts, **changes})
 
 

@@ -150,7 +150,9 @@ class MemoryAdapter:
         if message["type"] == "cancel" and uid in self.platform.alive and history is not None and not self._deaf(history):
             self.platform.alive.discard(uid)
             canceling = {"type": "canceling", "inbox": len(inbox), "reason": message["reason"]}
-            self.platform.append(uid, history.claim, canceling, {"type": "finished", "status": "canceled", "reason": message["reason"], "output": None})
+            self.platform.append(
+                uid, history.claim, canceling, {"type": "finished", "status": "canceled", "reason": message["reason"], "output": None}
+            )
 
     @staticmethod
     def _deaf(history: History) -> bool:

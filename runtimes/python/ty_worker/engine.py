@@ -92,6 +92,11 @@ class Attempt:
     def _caught_up(self) -> bool:
         return self.released >= len(self.past.results) and self._unasked >= len(self.past.requests)
 
+    @property
+    def behind(self) -> bool:
+        """Whether something recorded was not asked for, or something asked for is held."""
+        return bool(self.held) or self._unasked < len(self.past.requests)
+
     def _commit_held(self) -> None:
         while self.held and self._caught_up():
             self._commit(self.held.popleft())
@@ -213,7 +218,7 @@ class Attempt:
 
     def rest(self) -> None:
         """Take note that the code is quiet and nothing can be released."""
-        if not self.running and (self.open or self.held or self.ending is not None):
+        if not self.running and (self.open or self.behind or self.ending is not None):
             self.port.plan(0)
 
     def body_over(self, outcome: tuple[str, Any]) -> None:

@@ -11,6 +11,7 @@ from _thread import allocate_lock, start_new_thread
 from ty_worker import forks, output
 from ty_worker.clock import monotonic
 from ty_worker.load import Code
+from ty_worker.mishaps import guarded
 from ty_worker.orders import Orders
 from ty_worker.pool import Pool
 from ty_worker.run import Run
@@ -74,20 +75,11 @@ class Host:
     def main(self) -> NoReturn:
         """Serve for the life of the process; the main thread carries out bodies where only one run is hosted."""
         self._take_orders()
-        start_new_thread(self._guarded, (self._control,))
+        start_new_thread(guarded, (self._control,))
         while True:
             body = self._bodies.get()
-            self._guarded(body)
+            guarded(body)
             self._main_is_free = True
-
-    def _guarded(self, function: Callable[[], None]) -> None:
-        try:
-            function()
-        except BaseException:  # noqa: BLE001 - a bug of ours: the journal is fine, this process may not be
-            import traceback
-
-            output.report(traceback.format_exc())
-            _exit(1)
 
     def bodies(self, body: Callable[[], None]) -> None:
         """Carry out a body: in the main thread, where signals and many libraries expect it, if only one run is hosted."""
@@ -95,7 +87,7 @@ class Host:
             self._main_is_free = False
             self._bodies.put(body)
         else:
-            start_new_thread(self._guarded, (body,))
+            start_new_thread(guarded, (body,))
 
     def plan(self, moment: float) -> None:
         """Look at the runs when the monotonic clock shows `moment`, at the latest."""

@@ -12,6 +12,7 @@ from ty_worker.errors import CallError
 from ty_worker.forks import end_if_forked
 from ty_worker.functions import is_async
 from ty_worker.journal import ClosedError
+from ty_worker.mishaps import crash
 from ty_worker.steps import NEVER
 
 TYPE_CHECKING = False
@@ -161,6 +162,8 @@ class Loops:
             conclude(self._attempt, running, what)
         except ClosedError:
             return
+        except BaseException:  # noqa: BLE001 - the loop would go on without it
+            crash()
 
     async def _aside(self, call: StepCall, running: Try) -> Any:
         """Call a function that is not asynchronous, as far as that can be seen, in a thread: it may block."""

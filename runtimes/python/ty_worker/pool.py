@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from _thread import allocate_lock, start_new_thread
 
+from ty_worker.mishaps import guarded
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _thread import LockType
@@ -32,7 +34,7 @@ class Pool:
     def _serve(self, function: Callable[[], object]) -> None:
         thread = _Thread(function)
         while True:
-            thread.function()
+            guarded(thread.function)
             thread.function = _nothing  # what it holds is not needed any more
             with self._lock:
                 if len(self._idle) >= _MOST_IDLE:

@@ -32,7 +32,7 @@ class Quiet:
             return NEVER
         if attempt.ending is not None:
             return self._watch("ending", 0.0, min(_GRACE, self._patience), moment, lambda: attempt.end(("refused", attempt.difference())))
-        if attempt.held:
+        if attempt.behind:
             return self._watch("held", _GRACE, self._patience, moment, lambda: attempt.end(("stuck", attempt.difference())))
         due = attempt.next_due()
         if due is None:

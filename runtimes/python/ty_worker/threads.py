@@ -10,6 +10,7 @@ from ty_worker.clock import monotonic
 from ty_worker.errors import CallError
 from ty_worker.forks import end_if_forked
 from ty_worker.journal import ClosedError
+from ty_worker.mishaps import guarded
 from ty_worker.steps import NEVER
 
 TYPE_CHECKING = False
@@ -156,7 +157,8 @@ class Threads:
             strand.task = (call, running)
             strand.wake()
         else:
-            self._pool.run(lambda: call.context.run(self._run_aside, call, running))
+            context = call.context.copy()  # the thread of the last try may still be in it
+            self._pool.run(lambda: context.run(self._run_aside, call, running))
 
     def give_up(self, call: StepCall) -> None:
         """Go on without the thread of a try that took too long, unless it comes back soon. Under the lock."""
@@ -231,7 +233,7 @@ class Threads:
             for number, branch in enumerate(branches):
                 strand = Strand()
                 strand.blocked = True
-                start_new_thread(copy_context().run, (self._carry_out, strand, group, number, branch))
+                start_new_thread(copy_context().run, (guarded, self._carry_out, strand, group, number, branch))
                 strands.append(strand)
         except RuntimeError:
             group.void = True

@@ -13,9 +13,12 @@ export function randomFrom(seed) {
   };
 }
 
-/** Return the program of a seed: a list of operations, some of which hold lists. */
-export function generate(seed) {
-  const random = randomFrom(seed);
+/**
+ * Return the program of a seed: a list of operations, some of which hold lists. With `io` it waits for
+ * more than its calls, as far as that can be followed: no name in two branches, and no race.
+ */
+export function generate(seed, io = false) {
+  const random = Object.assign(randomFrom(seed), { io, names: 0 });
   return block(random, 3, 2 + pick(random, 6));
 }
 
@@ -31,45 +34,60 @@ function operation(random, depth) {
   const inner = (most) => block(random, depth - 1, 1 + pick(random, most));
   const choice = depth === 0 ? pick(random, 60) : pick(random, 100);
   if (choice < 42) return stepOf(random);
-  if (choice < 52) return { op: "sleep", name: NAMES[pick(random, 3)], ms: pick(random, 7) };
-  if (choice < 60) return { op: "yield", turns: 1 + pick(random, 4) };
-  if (choice < 84) return { op: ["all", "allSettled", "race", "any"][pick(random, 4)], branches: Array.from({ length: 2 + pick(random, 3) }, () => inner(3)) };
+  if (choice < 52) return { op: "sleep", name: nameOf(random, 3), ms: pick(random, 7) };
+  if (choice < 60) return random.io ? { op: "io", ms: pick(random, 4) } : { op: "yield", turns: 1 + pick(random, 4) };
+  const ways = random.io ? ["all", "allSettled"] : ["all", "allSettled", "race", "any"];
+  if (choice < 84) return { op: "together", way: ways[pick(random, ways.length)], branches: Array.from({ length: 2 + pick(random, 3) }, () => inner(3)) };
   if (choice < 89) return { op: "loop", times: 1 + pick(random, 4), body: inner(2) };
   if (choice < 93) return { op: "if", then: inner(2), otherwise: inner(2) };
   if (choice < 97) return { op: "try", body: inner(3), handler: inner(1) };
-  return { op: "detached", body: inner(2) };
+  return random.io ? stepOf(random) : { op: "detached", body: inner(2) };
 }
 
 function stepOf(random) {
   const fails = random() < 0.25 ? 1 + pick(random, 2) : 0;
   const attempts = fails > 0 && random() < 0.5 ? fails : fails + 1;
-  return { op: "step", name: NAMES[pick(random, NAMES.length)], ms: random() < 0.5 ? -1 : pick(random, 5), fails, attempts };
+  return { op: "step", name: nameOf(random, NAMES.length), ms: random() < 0.5 ? -1 : pick(random, 5), fails, attempts };
+}
+
+function nameOf(random, count) {
+  const name = NAMES[pick(random, count)];
+  return random.io ? `${name}-${random.names++}` : name;
 }
 
 /**
- * Return the workflow function of the program that the input's seed is.
- * `execute(key)` is the effect of a step, `observe(value)` is told what the code gets for one.
+ * Return the workflow function of the program that the input's seed is. `execute(key)` is the effect of a step,
+ * `observe(value)` is told what the code gets for one, and `outside(count)` when it begins (1) or ends (-1) to wait for something else.
  */
-export function interpret(execute, observe = () => undefined) {
-  return async ({ seed }, calls) => {
-    const machine = { ...calls, execute, observe, log: [], last: 0 };
-    await runBlock(machine, generate(seed));
-    return machine.log;
+export function interpret({ execute, observe = () => undefined, outside = () => undefined }) {
+  return async ({ seed, io }, calls) => {
+    const machine = { ...calls, execute, observe, outside, order: [] };
+    const trail = await runBlock(machine, generate(seed, io), 0);
+    // What waits for more than its calls has no order between branches that it could keep.
+    return io ? trail.log : [trail.log, machine.order];
   };
 }
 
-async function runBlock(machine, operations) {
-  for (const operation of operations) await OPERATIONS[operation.op](machine, operation);
-  return machine.last;
+async function runBlock(machine, operations, last) {
+  const trail = { last, log: [] };
+  for (const operation of operations) await OPERATIONS[operation.op](machine, operation, trail);
+  return trail;
 }
 
-function note(machine, value) {
-  machine.last = value;
-  machine.log.push(value);
+async function nested(machine, operations, trail) {
+  const { last, log } = await runBlock(machine, operations, trail.last);
+  trail.log.push(log);
+  trail.last = last;
+}
+
+function note(machine, trail, value) {
+  trail.last = value;
+  trail.log.push(value);
+  machine.order.push(value);
 }
 
 const OPERATIONS = {
-  async step(machine, { name, ms, fails, attempts }) {
+  async step(machine, { name, ms, fails, attempts }, trail) {
     const effect = ({ key, attempt }) => {
       const value = machine.execute(key);
       if (attempt <= fails) throw new RangeError(`failed ${value}`);
@@ -81,43 +99,43 @@ const OPERATIONS = {
     };
     const retry = { maxAttempts: attempts, initialInterval: 2, jitter: false };
     try {
-      note(machine, await machine.step(name, ms < 0 ? effect : later, { retry }));
+      note(machine, trail, await machine.step(name, ms < 0 ? effect : later, { retry }));
     } catch (error) {
       machine.observe(error.message);
       throw error;
     }
-    machine.observe(machine.last);
+    machine.observe(trail.last);
   },
-  async sleep(machine, { name, ms }) {
+  async sleep(machine, { name, ms }, trail) {
     await machine.sleep(name, ms);
-    note(machine, name);
+    note(machine, trail, name);
   },
   async yield(_machine, { turns }) {
     for (let turn = 0; turn < turns; turn++) await (turn % 2 === 0 ? null : new Promise((resolve) => process.nextTick(resolve)));
   },
-  all: (machine, { branches }) => together(machine, "all", branches),
-  allSettled: (machine, { branches }) => together(machine, "allSettled", branches),
-  race: (machine, { branches }) => together(machine, "race", branches),
-  any: (machine, { branches }) => together(machine, "any", branches),
-  async loop(machine, { times, body }) {
-    for (let turn = 0; turn < times; turn++) await runBlock(machine, body);
+  async io(machine, { ms }) {
+    machine.outside(1);
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    machine.outside(-1);
   },
-  if: (machine, { then, otherwise }) => runBlock(machine, String(machine.last).charCodeAt(0) % 2 === 0 ? then : otherwise),
-  async try(machine, { body, handler }) {
+  async together(machine, { way, branches }, trail) {
+    const results = await Promise[way](branches.map((branch) => runBlock(machine, branch, trail.last)));
+    const logs = way === "allSettled" ? results.map(({ value, reason }) => value?.log ?? reason.message) : [results].flat().map(({ log }) => log);
+    note(machine, trail, JSON.stringify(logs));
+  },
+  async loop(machine, { times, body }, trail) {
+    for (let turn = 0; turn < times; turn++) await nested(machine, body, trail);
+  },
+  if: (machine, { then, otherwise }, trail) => nested(machine, String(trail.last).charCodeAt(0) % 2 === 0 ? then : otherwise, trail),
+  async try(machine, { body, handler }, trail) {
     try {
-      await runBlock(machine, body);
+      await nested(machine, body, trail);
     } catch (error) {
-      note(machine, `${error.name}: ${error.message}`);
-      await runBlock(machine, handler);
+      note(machine, trail, `${error.name}: ${error.message}`);
+      await nested(machine, handler, trail);
     }
   },
-  async detached(machine, { body }) {
-    runBlock(machine, body).catch((error) => note(machine, error.message));
+  async detached(machine, { body }, trail) {
+    runBlock(machine, body, trail.last).catch((error) => note(machine, trail, error.message));
   },
 };
-
-async function together(machine, way, branches) {
-  const results = await Promise[way](branches.map((branch) => runBlock(machine, branch)));
-  const texts = way === "allSettled" ? results.map(({ value, reason }) => value ?? reason.message) : results;
-  note(machine, JSON.stringify(texts));
-}

@@ -1,6 +1,7 @@
 """What one unfinished run needs next."""
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,21 @@ def test_a_confirmed_run_that_the_platform_forgot_is_held_and_not_started() -> N
 @pytest.mark.parametrize("run", [an_active_run(), an_active_run(cancel="stop"), an_active_run(suspend=True), an_active_run(claim=0, confirmed=False)])
 def test_unknown_never_starts_cancels_or_fails_anything(run: ActiveRun) -> None:
     assert step(run, Unknown("the engine is away")) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"suspend": True}, {"facts": {"start_after": "2026-11-22T12:00:01.000Z"}}, {"facts": {"depends_on": ["run/other"]}}],
+    ids=["suspended", "start-after", "dependency"],
+)
+def test_a_pending_run_that_waits_is_told_of_once_and_is_not_started_by_later_passes_either(changes: dict[str, Any]) -> None:
+    run = an_active_run(status=Status.PENDING, claim=0, confirmed=False, **changes)
+
+    first = step(run, Missing())
+    assert isinstance(first, Postpone)
+    later = step(replace(run, reason=first.reason, message=first.message), Missing())
+
+    assert later is None
 
 
 def test_an_order_that_was_never_claimed_is_given_again_under_the_same_number() -> None:

@@ -20,6 +20,7 @@ def total_by_month(file):
     with open(file, newline="", encoding="utf-8") as rows:
         for row in csv.DictReader(rows):
             totals[row["date"][:7]] += int(row["quantity"]) * Decimal(row["unit_price"])
+    print(f"{file}: sales in {len(totals)} months")  # `logs run/report-2025` shows it
     # A step's result is JSON, so that it is the same in every replay: no Decimal, but text.
     return {month: f"{totals[month]:.2f}" for month in sorted(totals)}
 

@@ -1,0 +1,314 @@
+"""Orders, claims, and the ways in which a worker lets a run go."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from reconciler.journal import decode_lines, encode_line
+from tests.python_worker.conftest import MakeBench
+from tests.python_worker.test_sequential import types
+from tests.support.workers import until
+
+WAIT = """
+import os, time
+def workflow(input, ctx):
+    def wait(step):
+        open(input + ".in", "w").close()
+        while not os.path.exists(input + ".go"):
+            if step.signal.canceled: return "aborted"
+            time.sleep(0.005)
+        return "waited"
+    first = ctx.step("wait", wait)
+    return [first, ctx.step("after", lambda: "after")]
+"""
+
+
+def test_the_first_claim_wins_and_the_other_worker_withdraws(bench: MakeBench) -> None:
+    made = bench("import time\ndef workflow(input, ctx):\n    return ctx.step('s', lambda: time.sleep(0.3))\n")
+    made.create("u")
+    workers = [made.spawn() for _ in range(4)]
+    for worker in workers:
+        worker.order("u", 1)
+
+    assert [worker.wait() for worker in workers] == [0] * 4
+    assert types(made.records("u")) == ["requested", "completed", "finished"]
+    assert made.history("u").claims == 1
+
+
+@pytest.mark.parametrize("trouble", ["old claim", "finished", "damaged", "missing", "empty", "torn"])
+def test_a_run_that_cannot_be_taken_is_left_as_it_is(bench: MakeBench, trouble: str) -> None:
+    made = bench("def workflow(input, ctx):\n    return 1\n")
+    path = Path(made.prefix("u") + "journal.jsonl")
+    if trouble == "finished":
+        made.run("u")
+    elif trouble != "missing":
+        made.create("u")
+    data = path.read_bytes() if path.exists() else b""
+    if trouble in ("damaged", "empty", "torn"):
+        data = {"damaged": b"00000000 {}\n" + data, "empty": b"", "torn": data + b"12345678 {"}[trouble]
+        path.write_bytes(data)
+    worker = made.spawn()
+    worker._line({"type": "order", "uid": "u", "claim": 0 if trouble == "old claim" else 9, "prefix": made.prefix("u")})
+    worker.wake()
+
+    assert worker.wait() == 0
+    assert (path.read_bytes() if path.exists() else b"") == data
+    assert "claim" in worker.log() or trouble == "missing"
+
+
+def test_an_older_claim_in_the_tail_is_skipped(bench: MakeBench) -> None:
+    made = bench("def workflow(input, ctx):\n    return ctx.step('s', lambda: 7)\n")
+    made.create("u")
+    path = Path(made.prefix("u") + "journal.jsonl")
+    late = {"type": "completed", "claim": 1, "seq": 2, "at": "2026-11-22T14:37:00.123Z", "key": "s", "value": "stale"}
+    claims = [{"type": "claim", "claim": n, "seq": 1, "at": late["at"], "worker": f"x{n}", "after": n} for n in (1, 2)]
+    path.write_bytes(path.read_bytes() + b"".join(map(encode_line, [*claims, late])))
+
+    assert made.resume("u").finished["output"] == 7  # type: ignore[index]
+
+
+def test_a_cancel_is_acknowledged_aborts_the_step_and_starts_no_other(bench: MakeBench) -> None:
+    made = bench(WAIT)
+    base = str(made.folder / "x")
+    made.create("u", base)
+    worker = made.spawn(uid="u")
+    worker.order("u", 1)
+    until(Path(base + ".in").exists)
+    made.send("u", {"type": "cancel", "reason": "enough"})
+    worker.wake()
+
+    assert worker.wait() == 0
+    history = made.history("u")
+    assert (history.status, history.finished["reason"]) == ("canceled", "enough")  # type: ignore[index]
+    assert types(made.records("u")) == ["requested", "canceling", "completed", "finished"]
+    assert made.records("u")[3]["inbox"] == 1
+
+
+def test_a_step_that_does_not_listen_is_abandoned_after_the_grace(bench: MakeBench) -> None:
+    made = bench(WAIT.replace("step.signal.canceled", "False"))
+    base = str(made.folder / "x")
+    made.create("u", base, {"cancel": {"grace_ms": 150}})
+    worker = made.spawn(uid="u")
+    worker.order("u", 1)
+    until(Path(base + ".in").exists)
+    made.send("u", {"type": "cancel", "reason": ""})
+    worker.wake()
+
+    assert worker.wait(3) == 0
+    assert types(made.records("u")) == ["requested", "canceling", "abandoned", "finished"]
+
+
+def test_a_cancel_that_came_before_the_worker_starts_nothing(bench: MakeBench) -> None:
+    made = bench("open('/dev/null/never')\n")
+    made.create("u")
+    made.send("u", {"type": "unknown"})
+    made.send("u", {"type": "cancel", "reason": "r"})
+    worker = made.spawn(uid="u")
+    worker.order("u", 1)
+
+    assert worker.wait() == 0
+    assert types(made.records("u")) == ["canceling", "finished"]
+
+
+def test_a_cancel_that_was_acknowledged_before_the_death_is_carried_out_by_the_next(bench: MakeBench) -> None:
+    made = bench(WAIT.replace("step.signal.canceled", "False"))
+    base = str(made.folder / "x")
+    made.create("u", base)
+    worker = made.spawn(uid="u")
+    worker.order("u", 1)
+    until(Path(base + ".in").exists)
+    made.send("u", {"type": "cancel", "reason": "r"})
+    worker.wake()
+    until(lambda: b"canceling" in made.journal("u"))
+    worker.kill()
+    worker.wait()
+
+    assert made.resume("u").status == "canceled"
+    assert types(made.records("u")) == ["requested", "canceling", "finished"]
+
+
+@pytest.mark.parametrize("state", ["sleep", "pause", "parallel"])
+def test_a_cancel_reaches_a_run_that_waits(bench: MakeBench, state: str) -> None:
+    made = bench("""
+def workflow(input, ctx):
+    if input == "sleep": ctx.sleep("z", 100)
+    if input == "pause": ctx.step("s", lambda: 1 / 0, retry={"initial_interval": "100s", "jitter": False})
+    ctx.parallel(lambda: ctx.sleep("a", 100), lambda: ctx.sleep("b", 100))
+""")
+    made.create("u", state)
+    worker = made.spawn(uid="u")
+    worker.order("u", 1)
+    until(
+        lambda: (
+            made.journal("u").count(b'"requested"') == (2 if state == "parallel" else 1) and (state != "pause" or b"retrying" in made.journal("u"))
+        )
+    )
+    made.send("u", {"type": "cancel", "reason": "r"})
+    worker.wake()
+
+    assert worker.wait(3) == 0
+    assert made.history("u").status == "canceled"
+
+
+def test_sigterm_lets_the_step_end_and_releases_the_run(bench: MakeBench) -> None:
+    made = bench(WAIT)
+    base = str(made.folder / "x")
+    made.create("u", base)
+    worker = made.spawn(uid="u")
+    worker.order("u", 1)
+    until(Path(base + ".in").exists)
+    worker.kill(signal.SIGTERM)
+    time.sleep(0.1)
+    Path(base + ".go").touch()
+
+    assert worker.wait() == 0
+    assert made.history("u").let_go == "suspended"
+    assert types(made.records("u")) == ["requested", "completed", "released"]
+    assert made.resume("u").finished["output"] == ["waited", "after"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("body", ["while True: time.sleep(0.01)", "time.sleep(60)", "ctx.sleep('z', 60)", "threading.Event().wait()"])
+def test_sigterm_ends_a_worker_whatever_the_code_does(bench: MakeBench, body: str) -> None:
+    made = bench(f"import threading, time\ndef workflow(input, ctx):\n    open(input, 'w').close()\n    {body}\n")
+    made.create("u", str(made.folder / "in"))
+    worker = made.spawn(uid="u")
+    worker.order("u", 1)
+    until((made.folder / "in").exists)
+    worker.kill(signal.SIGTERM)
+
+    assert worker.wait(2) == 0
+    assert made.history("u").let_go == "suspended"
+
+
+def test_a_worker_without_orders_ends_on_sigterm_and_on_drain(bench: MakeBench) -> None:
+    made = bench("def workflow(input, ctx):\n    return 1\n")
+    first, second = made.spawn(), made.spawn()
+    time.sleep(0.1)
+    assert first.alive() and second.alive()
+    first.kill(signal.SIGTERM)
+    second.drain()
+
+    assert (first.wait(2), second.wait(2)) == (0, 0)
+    assert not first.alive()
+
+
+def test_a_worker_takes_further_orders_that_are_there_already(bench: MakeBench) -> None:
+    made = bench("import os\ndef workflow(input, ctx):\n    return ctx.step('s', os.getpid)\n")
+    for uid in "abc":
+        made.create(uid)
+    worker = made.spawn()
+    for uid in "abc":
+        worker.order(uid, 1)
+
+    assert worker.wait() == 0
+    assert {made.history(uid).finished["output"] for uid in "abc"} == {worker.pid}  # type: ignore[index]
+
+
+def test_a_larger_worker_hosts_runs_side_by_side_and_lingers(bench: MakeBench) -> None:
+    made = bench("""
+import threading
+barrier = threading.Barrier(8)
+def workflow(input, ctx):
+    return ctx.step("meet", lambda: barrier.wait(5) >= 0)
+""")
+    worker = made.spawn(capacity=8, linger_ms=300)
+    for round_ in range(2):
+        for number in range(8):
+            made.create(f"r{round_}-{number}")
+            worker.order(f"r{round_}-{number}", 1)
+        for number in range(8):
+            until(lambda uid=f"r{round_}-{number}": made.history(uid).finished)
+        time.sleep(0.1)
+        assert worker.alive()
+
+    began = time.monotonic()
+    assert worker.wait(3) == 0
+    assert time.monotonic() - began < 1
+    assert {made.history(f"r1-{number}").status for number in range(8)} == {"completed"}
+
+
+def test_a_larger_worker_takes_no_more_than_its_capacity(bench: MakeBench) -> None:
+    made = bench("""
+import time
+inside = []
+def workflow(input, ctx):
+    def body():
+        inside.append(1)
+        most = len(inside)
+        time.sleep(0.05)
+        inside.pop()
+        return most
+    return ctx.step("s", body)
+""")
+    worker = made.spawn(capacity=2, linger_ms=100)
+    for number in range(6):
+        made.create(f"r{number}")
+        worker.order(f"r{number}", 1)
+
+    assert worker.wait() == 0
+    assert max(made.history(f"r{number}").finished["output"] for number in range(6)) == 2  # type: ignore[index]
+
+
+def test_parked_runs_leave_their_threads_behind_and_the_worker_does_not_linger(bench: MakeBench) -> None:
+    made = bench("def workflow(input, ctx):\n    ctx.sleep('z', 3600)\n")
+    worker = made.spawn(capacity=50, linger_ms=60_000)
+    for number in range(40):
+        made.create(f"r{number}")
+        worker.order(f"r{number}", 1)
+
+    assert worker.wait(5) == 0
+    assert {made.history(f"r{number}").let_go for number in range(40)} == {"parked"}
+
+
+def test_the_journal_is_private_and_the_umask_does_not_matter(bench: MakeBench) -> None:
+    made = bench(
+        "import os\ndef workflow(input, ctx):\n    os.umask(0)\n    os.chdir('/')\n    print('x')\n    return [ctx.run.folder, os.getcwd()]\n"
+    )
+    worker = made.spawn(capacity=2, linger_ms=10)
+    made.create("u")
+    worker.order("u", 1)
+    worker.wait()
+
+    assert Path(made.prefix("u") + "output.log").stat().st_mode & 0o077 == 0
+    assert Path(made.history("u").finished["output"][0]).stat().st_mode & 0o777 == 0o700  # type: ignore[index]
+
+
+def test_a_body_that_exits_the_process_is_a_crash_and_one_that_raises_system_exit_a_failure(bench: MakeBench) -> None:
+    made = bench("import os, sys\ndef workflow(input, ctx):\n    (os._exit if input else sys.exit)(7)\n")
+    failed = made.run("f", False)
+    made.create("c", True)
+    worker = made.spawn(uid="c")
+    worker.order("c", 1)
+
+    assert failed.finished["error"]["name"] == "SystemExit"  # type: ignore[index]
+    assert worker.wait() == 7
+    assert made.history("c").finished is None
+
+
+def test_the_deadline_ends_a_run(bench: MakeBench) -> None:
+    made = bench("def workflow(input, ctx):\n    ctx.sleep('z', 60)\n")
+    made.create("u")
+    path = Path(made.prefix("u") + "journal.jsonl")
+    soon = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + 2))
+    path.write_bytes(encode_line({**decode_lines(path.read_bytes())[0], "deadline": soon}))
+    worker = made.spawn(uid="u")
+    worker.order("u", 1)
+
+    assert worker.wait(4) == 0
+    finished = made.history("u").finished
+    assert finished is not None
+    assert (finished["status"], finished["reason"], finished["error"]["name"]) == ("failed", "deadline", "TimeoutError")
+    assert finished["at"] >= soon
+
+
+def test_the_environment_has_no_descriptor_of_ours(bench: MakeBench) -> None:
+    made = bench("""
+import os, subprocess
+def workflow(input, ctx):
+    return ctx.step("ls", lambda: subprocess.run(["ls", "-l", "/proc/self/fd"], capture_output=True, text=True, close_fds=False).stdout)
+""")
+    listed = made.run("u").finished["output"]  # type: ignore[index]
+
+    assert "/workers/" not in listed and "journal" not in listed and "pipe:" in listed
