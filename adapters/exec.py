@@ -153,9 +153,9 @@ class ExecAdapter:
             ready.append(order)
         if created:
             sync_folder(str(self._dir / "runs"))
-        return outcomes + self._hand_over(ready, progress)
+        return outcomes + self._hand_over(ready)
 
-    def _hand_over(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
+    def _hand_over(self, orders: Sequence[Order]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         shares: dict[str, list[dict[str, Any]]] = {}
         for order in orders:
@@ -175,8 +175,6 @@ class ExecAdapter:
                     worker.append(shares.pop(worker.id))
         for name, lines in shares.items():
             self._all_workers()[name].append(lines)
-        if len(orders) > _BATCH:
-            progress(f"{len(orders)} runs handed to workers")
         return outcomes
 
     def _place(self, order: Order, line: Mapping[str, Any]) -> Worker:

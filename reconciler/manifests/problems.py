@@ -1,6 +1,7 @@
 """Problems as people, programs and GitHub read them."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 
 from reconciler.model import Problem
@@ -49,7 +50,9 @@ def _json(problems: Sequence[Problem], folder: str) -> str:
 
 def _github(problem: Problem, folder: str) -> str:
     level = "warning" if problem.warning else "error"
-    file = f"{folder.rstrip('/')}/{problem.file}" if folder else problem.file
+    file = os.path.join(folder, problem.file)
+    if os.path.isabs(file) and not (near := os.path.relpath(file)).startswith(".."):
+        file = near  # annotations are found by paths that start at the repository
     where = f"{problem.pointer}: " if problem.pointer else ""
     hint = f" ({problem.hint})" if problem.hint else ""
     place = f"file={_escaped(_plain(file), _GITHUB_PROPERTY)},line={problem.line},col={problem.column}"

@@ -3,7 +3,6 @@
 import { shown } from "./durations.mjs";
 import { exceeds } from "./values.mjs";
 
-// eslint-disable-next-line no-control-regex -- exactly these are refused
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 const OCCURRENCE = /#\d+$/;
 const LONGEST = 200;

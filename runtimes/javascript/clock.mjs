@@ -10,7 +10,7 @@ const activeResources = process.getActiveResourcesInfo.bind(process);
 // Timers count monotonic time and overflow at 2^31 ms; a machine that was asleep is noticed this much later at most.
 const LONGEST_TIMER = 30_000;
 
-const own = { turns: 0, syncs: 0, pipes: 0 };
+const own = { turns: 0, syncs: 0, pipes: 0, timers: 0 };
 let fatal = (error) => {
   throw error;
 };
@@ -93,20 +93,22 @@ export function syncing() {
   return () => (own.syncs -= 1);
 }
 
-/** Count the pipes that are ours: the wake pipe, and standard output where it is one. */
-export function ownPipes(wake) {
-  const isPipe = (fd) => {
-    try {
-      return fs.fstatSync(fd).isFIFO();
-    } catch {
-      return false;
-    }
-  };
-  own.pipes = wake + [1, 2].filter(isPipe).length;
+/** Say how many pipes and timers are ours: the wake pipe, what keeps the process, and standard output where it is a pipe. */
+export function ownResources({ pipes, timers }) {
+  own.pipes = pipes + [1, 2].filter(isPipe).length;
+  own.timers = timers;
+}
+
+function isPipe(fd) {
+  try {
+    return fs.fstatSync(fd).isFIFO();
+  } catch {
+    return false;
+  }
 }
 
 /** Say whether anything but our own is pending in the process: I/O, timers or children of user code. */
 export function foreign() {
-  const left = { FSReqCallback: own.syncs, Immediate: own.turns, PipeWrap: own.pipes, TTYWrap: 3, CloseReq: Infinity };
+  const left = { FSReqCallback: own.syncs, Immediate: own.turns, PipeWrap: own.pipes, Timeout: own.timers, TTYWrap: 3, CloseReq: Infinity };
   return activeResources().some((kind) => !(left[kind]-- > 0));
 }

@@ -211,6 +211,9 @@ export class Attempt {
     this.goOn();
     this.released += 1;
     const call = this.#calls.get(record.key);
+    // Only the key is needed from here on; values can be large.
+    this.#calls.set(record.key, null);
+    this.results[this.released - 1] = null;
     if (record.type === "completed") call.resolve(record.memo ? this.past.memo.get(record.key).value : record.value);
     else {
       // The failure is in the journal: code that never looks at this promise must not be told of it again.

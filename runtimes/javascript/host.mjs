@@ -102,7 +102,7 @@ export class Host {
       scope: createScope(output),
       alone: () => this.#live.size === 1,
       changed: () => this.#touch(order.uid),
-    }; // prettier-ignore
+    };
     const folder = () => {
       mkdirSync(`${prefix}files`, { recursive: true, mode: 0o700 });
       return `${prefix}files`;

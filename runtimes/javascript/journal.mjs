@@ -10,6 +10,7 @@ const { closeSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, openSync,
 const { O_APPEND, O_RDWR } = fs.constants;
 const { byteLength } = Buffer;
 const { stringify } = JSON;
+const PROTOCOL = 1;
 const NO_SPACE = new Set(["ENOSPC", "EDQUOT"]);
 
 /** An order cannot be taken: what is said is for the worker's log. */
@@ -44,6 +45,7 @@ export class Journal {
     const bytes = readFileSync(this.#path);
     const { history, end } = fold(bytes);
     if (history.order === null) throw new WithdrawnError("it was never created");
+    if (history.order.protocol > PROTOCOL) throw new WithdrawnError(`its journal has protocol ${history.order.protocol}, this worker knows ${PROTOCOL}`);
     if (history.finished !== null) throw new WithdrawnError("it has ended");
     if (number <= history.claim) throw new WithdrawnError(`claim ${number} is not after claim ${history.claim}`);
     if (end < bytes.length) throw new WithdrawnError("its journal has a torn tail");

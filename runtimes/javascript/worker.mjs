@@ -2,8 +2,9 @@
 
 import fs from "node:fs";
 import path from "node:path";
+import zlib from "node:zlib";
 
-import { later, onFatal, ownPipes } from "./clock.mjs";
+import { later, onFatal, ownResources } from "./clock.mjs";
 import { Host } from "./host.mjs";
 import { Orders } from "./orders.mjs";
 import { attributeOutput, report } from "./output.mjs";
@@ -11,11 +12,12 @@ import { attributeOutput, report } from "./output.mjs";
 const WAKE = 4;
 const STORAGE_FAILED = 70;
 const OPEN_WAKE_AFTER_MS = 5;
-const { fstatSync, openSync, statSync } = fs;
-const { O_NONBLOCK, O_WRONLY } = fs.constants;
+const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
+const { existsSync, fstatSync, openSync, statSync } = fs;
+const { O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
 const reallyExit = process.reallyExit.bind(process);
 const emit = process.emit.bind(process);
-const { setTimeout } = globalThis;
+const { setInterval, setTimeout } = globalThis;
 
 const exits = {
   done() {
@@ -46,19 +48,27 @@ function surviveStrayErrors() {
   process.on("unhandledRejection", (reason) => report(`Unhandled rejection: ${describe(reason)}`));
 }
 
-/** Call `wake` for every byte in the pipe W/wake, if descriptor 4 is its read end. */
+/** Call `wake` for every byte in the pipe W/wake: descriptor 4 is its read end, or it is opened by its name. */
 async function listen(folder, wake) {
   const pipe = `${folder}/wake`;
-  if (!isPassed(pipe)) return;
+  if (!existsSync(pipe)) {
+    // Woken by SIGUSR2 only; a signal does not keep the process.
+    setInterval(() => undefined, LONGEST_INTERVAL_MS);
+    ownResources({ pipes: 0, timers: 1 });
+    return;
+  }
+  const { Socket } = await import("node:net");
+  const fd = isPassed(pipe) ? WAKE : openSync(pipe, O_RDONLY | O_NONBLOCK);
   // An end of our own, so that the pipe never ends.
   openSync(pipe, O_WRONLY | O_NONBLOCK);
-  const { Socket } = await import("node:net");
-  new Socket({ fd: WAKE, readable: true, writable: false }).on("data", wake);
+  ownResources({ pipes: 1, timers: 0 });
+  new Socket({ fd, readable: true, writable: false }).on("data", wake);
 }
 
 function isPassed(pipe) {
   try {
-    return fstatSync(WAKE).ino === statSync(pipe).ino;
+    const [passed, named] = [fstatSync(WAKE), statSync(pipe)];
+    return passed.ino === named.ino && passed.dev === named.dev;
   } catch {
     return false;
   }
@@ -68,7 +78,6 @@ function start(folder) {
   process.umask(0o077);
   onFatal(exits.bug);
   surviveStrayErrors();
-  ownPipes(1);
   const orders = new Orders(`${folder}/orders`);
   let host;
   const wake = () => {
@@ -93,4 +102,5 @@ function greet(orders) {
   return new Host(hello, orders, exits);
 }
 
-start(path.resolve(process.argv[2]));
+if (typeof zlib.crc32 === "function") start(path.resolve(process.argv[2]));
+else exits.bug(new Error(`node ${process.version} is too old: 20.15, 22.2 or newer is needed`));

@@ -129,4 +129,4 @@ def _crash_at(number: int, synced: mmap.mmap) -> None:
         synced[:] = size.to_bytes(8, "little")
         die()
 
-    journal._write, journal._sync = write, sync
+    journal._write, journal._sync = write, sync  # type: ignore[assignment]

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from ty_worker.clock import parse_stamp, stamp
 from ty_worker.durations import format_duration, milliseconds
 

@@ -5,7 +5,6 @@ import subprocess
 from typing import Any
 
 import pytest
-
 from ty_worker.errors import NonRetryableError, StepError, is_final, rebuild_error, record_error
 
 

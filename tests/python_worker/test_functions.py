@@ -5,7 +5,6 @@ import functools
 from typing import Any
 
 import pytest
-
 from ty_worker.calls import check_name
 from ty_worker.functions import check_function, is_async, takes_two, wants_context
 from ty_worker.policy import Policy, retry_policy

@@ -4,13 +4,12 @@ import datetime
 import decimal
 import enum
 import json
-from collections import OrderedDict, namedtuple
-from typing import Any
+from collections import OrderedDict
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from ty_worker.errors import NotSerializableError
 from ty_worker.lines import copy_json, encode_json
 from ty_worker.values import plain
@@ -27,8 +26,13 @@ class _Color(enum.IntEnum):
     RED = 1
 
 
-class _Name(str, enum.Enum):
+class _Name(enum.StrEnum):
     ANA = "ana"
+
+
+class _Point(NamedTuple):
+    x: int
+    y: int
 
 
 @given(_values)
@@ -58,7 +62,7 @@ def test_a_value_is_a_copy_that_the_code_may_change() -> None:
         (_Color.RED, 1),
         (_Name.ANA, "ana"),
         (OrderedDict(a=1), {"a": 1}),
-        (namedtuple("Point", "x y")(1, 2), [1, 2]),
+        (_Point(1, 2), [1, 2]),
         ({"ä\u2028": "😀"}, {"ä\u2028": "😀"}),
         (2**53 - 1, 2**53 - 1),
         (0.1 + 0.2, 0.1 + 0.2),

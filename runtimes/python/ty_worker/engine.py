@@ -190,9 +190,8 @@ class Attempt:
         """Wake the calls whose instant has come, and return the next instant."""
         timers = self._timers
         while timers and timers[0][0] <= now and not self.stopped:
-            if self.front.stuck_at(timers[0][2]) == 0:
-                self.end(("restart", None))
-                return None
+            if self.front.stuck_at() < NEVER:
+                return None  # the thread that would run the next try may still come back
             call = heappop(timers)[2]
             call.due = None
             self.activity += 1

@@ -42,8 +42,8 @@ class Front(Protocol):
     def give_up(self, call: StepCall) -> None:
         """A try took too long: go on without it."""
 
-    def stuck_at(self, call: Call | None = None) -> float:
-        """Return the moment at which the code must start again in another thread; 0 if the next try of `call` needs that."""
+    def stuck_at(self) -> float:
+        """Return the moment at which the code must start again in another thread."""
 
     def stop(self) -> None:
         """Run no code any more."""

@@ -208,7 +208,7 @@ class Loops:
         if call.task is not None:
             self._in_loop(call.task.cancel)
 
-    def stuck_at(self, call: Call | None = None) -> float:  # noqa: ARG002
+    def stuck_at(self) -> float:
         """Return that the code never needs another thread. Under the lock."""
         return NEVER
 

@@ -124,6 +124,7 @@ class Threads:
                     strand.busy = False
                     if self._stuck is strand:
                         self._stuck, self._stuck_at = None, NEVER
+                        self._attempt.port.plan(0)
 
     def _run(self, call: StepCall, running: Try) -> None:
         try:
@@ -165,9 +166,9 @@ class Threads:
         if call.inline and call.waiter.busy:
             self._stuck, self._stuck_at = call.waiter, monotonic() + _LEEWAY
 
-    def stuck_at(self, call: Call | None = None) -> float:
-        """Return the moment at which the code must go on without its thread; at once if that is to run the next try of `call`. Under the lock."""
-        return 0.0 if call is not None and call.waiter is self._stuck is not None else self._stuck_at
+    def stuck_at(self) -> float:
+        """Return the moment at which the code goes on without its thread. Under the lock."""
+        return self._stuck_at
 
     def commit(self, offset: int) -> None:
         """Make the journal durable up to `offset`, then release what may be released."""

@@ -1,6 +1,9 @@
 """Problems as people, programs and GitHub read them."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 from reconciler.manifests import report
 from reconciler.model import Problem
@@ -31,6 +34,13 @@ def test_github_gets_annotations_that_nothing_breaks_out_of() -> None:
     assert report(PROBLEMS[:1], "github", folder="deploy/") == [
         "::error file=deploy/a.yaml,line=3,col=5::/spec/x: unknown field 'x' (did you mean 'y'?)"
     ]
+
+
+def test_github_gets_paths_that_start_where_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert report(PROBLEMS[:1], "github", folder=f"{tmp_path}/deploy")[0].startswith("::error file=deploy/a.yaml,")
+    assert report(PROBLEMS[:1], "github", folder="/srv/m")[0].startswith("::error file=/srv/m/a.yaml,")
 
 
 def test_json_is_versioned() -> None:

@@ -19,7 +19,25 @@ THERE = Observed(deployed=frozenset({GREET.revision}))
 
 
 def a_line(run: Run, **changes: Any) -> RunLine:
-    line = RunLine(run.name, f"uid-of-{run.name}", 1, FOLDER, run.workflow, run.spec_hash, "", "running", 0, 0, None, 1, GREET.revision, "x.yaml:1", "{}", None, None)
+    line = RunLine(
+        run.name,
+        f"uid-of-{run.name}",
+        1,
+        FOLDER,
+        run.workflow,
+        run.spec_hash,
+        "",
+        "running",
+        0,
+        0,
+        None,
+        1,
+        GREET.revision,
+        "x.yaml:1",
+        "{}",
+        None,
+        None,
+    )
     return line._replace(**changes)
 
 
