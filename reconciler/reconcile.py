@@ -14,7 +14,7 @@ from reconciler.state import Store, events, runs, workflows
 from reconciler.values import frozen, made, mutable
 
 NOWHERE = Place("", "")
-_FOR_A_PERSON = ("state-unknown", "quarantined")
+FOR_A_PERSON = ("state-unknown", "quarantined")
 
 
 @frozen
@@ -135,7 +135,7 @@ def _dues(run: ActiveRun) -> list[datetime]:
 
 def held_for_a_person(report: Report) -> bool:
     """Say whether something waits for a person (exit 6)."""
-    postponed = any(isinstance(action, Postpone) and action.reason in _FOR_A_PERSON for action in report.plan.actions)
+    postponed = any(isinstance(action, Postpone) and action.reason in FOR_A_PERSON for action in report.plan.actions)
     return bool(report.plan.held) or postponed
 
 

@@ -9,7 +9,7 @@ from reconciler.cli.context import CONTEXT
 from reconciler.duration import format_duration
 from reconciler.follow import is_parked
 from reconciler.model import Status
-from reconciler.reconcile import Report
+from reconciler.reconcile import FOR_A_PERSON, Report
 from reconciler.recorded import ActiveRun
 from reconciler.render import lasted, one_line, plain, plural, table
 from reconciler.service import Passed
@@ -114,6 +114,7 @@ def _short(row: Mapping[str, Any]) -> dict[str, Any]:
 def unfinished(left: list[ActiveRun], *, waited: bool) -> None:
     """Say what goes on without us, what waits for a loop, and what to type."""
     now = CONTEXT.clock.now()
+    left = [run for run in left if run.reason not in FOR_A_PERSON]  # the plan tells of these
     held = [run for run in left if run.status in (Status.RUNNING, Status.CANCELING) or (run.status is Status.SLEEPING and not is_parked(run))]
     waiting = [run for run in left if run not in held]
     if held:

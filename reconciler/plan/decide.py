@@ -1,6 +1,6 @@
 """The plan of one pass, from what is declared, remembered and seen, and the time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Kill, Notice, Plan, Postpone, RemoveWorkflow, Start
@@ -62,7 +62,7 @@ def decide(
     wanted = [step for step in steps if isinstance(step, Claim) and f"workflow/{step.run.workflow}" not in broken]
     actions += [step for step in steps if step is not None and not isinstance(step, Claim)]
     actions += admit(wanted, active, observed.runs, limits)
-    held += _held(active)
+    held += _held(active, steps)
     return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), (), unchanged, {}, guarded)
 
 
@@ -78,8 +78,9 @@ def _as_edited(active: Mapping[str, ActiveRun], actions: list[Action]) -> dict[s
     return runs
 
 
-def _held(active: Mapping[str, ActiveRun]) -> list[Notice]:
-    """Return what waits for a person."""
-    return [
-        Notice(f"run/{run.name}", run.reason, run.message, run.source) for run in active.values() if run.reason in ("state-unknown", "quarantined")
-    ]
+def _held(active: Mapping[str, ActiveRun], steps: Sequence[Action | None]) -> list[Notice]:
+    """Return what waits for a person, and since this pass too."""
+    held = {uid: (run.reason, run.message) for uid, run in active.items()}
+    held |= {step.run.uid: (step.reason, step.message) for step in steps if isinstance(step, Postpone)}
+    reasons = ("state-unknown", "quarantined")
+    return [Notice(f"run/{active[uid].name}", *told, active[uid].source) for uid, told in held.items() if told[0] in reasons]

@@ -56,8 +56,15 @@ export class Host {
   }
 
   #fill() {
-    while (this.#taking && this.#waiting.length > 0 && this.#live.size < this.#hello.capacity) this.#take(this.#waiting.shift());
+    for (let order = this.#next(); order !== undefined; order = this.#next()) this.#take(order);
     if (this.#live.size === 0) this.#rest();
+  }
+
+  /** Return the first order that there is room for; one for a run that is at hand waits for its end. */
+  #next() {
+    if (!this.#taking || this.#live.size >= this.#hello.capacity) return undefined;
+    const index = this.#waiting.findIndex(({ uid }) => !this.#live.has(uid));
+    return index === -1 ? undefined : this.#waiting.splice(index, 1)[0];
   }
 
   /** Nothing is at hand: end, at once or after a while, unless there are orders by then. */
@@ -78,7 +85,6 @@ export class Host {
   #take({ uid, claim, prefix }) {
     this.#cancelLinger();
     this.#served = true;
-    if (this.#live.has(uid)) return report(`order for run ${uid}, claim ${claim}: the run is at hand already`);
     let run;
     const journal = new Journal(`${prefix}journal.jsonl`, { onFull: () => run?.full(), onBroken: this.#exits.storage });
     let history;
@@ -134,7 +140,6 @@ export class Host {
     this.#live.delete(uid);
     output.close();
     journal.close();
-    this.#touch(uid);
     if (run.leftover) this.#leftovers += 1;
     if (this.#leftovers > MOST_LEFTOVERS) this.#taking = false;
     this.#fill();

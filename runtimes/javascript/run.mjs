@@ -97,13 +97,8 @@ export class Run {
   }
 
   async #body(past) {
-    let workflow;
-    try {
-      workflow = await this.#load();
-    } catch (error) {
-      return { kind: "refused", error };
-    }
-    if (this.#interrupted !== null) return this.#interrupted;
+    const { workflow, outcome } = await this.#loaded();
+    if (outcome !== undefined) return outcome;
     const { limits, step } = this.#settings;
     const attempt = new Attempt(this.#port, past, limits);
     attempt.quiet = new Quiet(attempt, { parkAfter: this.#parkAfter, patience: step.timeout_ms || Infinity });
@@ -112,6 +107,18 @@ export class Run {
     // Every attempt gets an input of its own: the code may change what it was given.
     const input = parse(stringify(this.#order.input ?? null));
     return attempt.run(() => workflow(input, api));
+  }
+
+  /** Return the workflow function, or the outcome if there is none or an interruption came first. */
+  async #loaded() {
+    const interrupted = new Promise((resolve) => (this.#onInterrupt = (outcome) => resolve({ outcome })));
+    const loaded = this.#load().then(
+      (workflow) => ({ workflow }),
+      (error) => ({ outcome: { kind: "refused", error } }),
+    );
+    const first = await Promise.race([loaded, interrupted]);
+    this.#onInterrupt = ignore;
+    return this.#interrupted === null ? first : { outcome: this.#interrupted };
   }
 
   /** Write what an outcome means; true if another attempt of the body follows. */

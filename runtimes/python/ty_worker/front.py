@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ty_worker.calls import Call
     from ty_worker.journal import Journal
     from ty_worker.policy import Settings
     from ty_worker.steps import StepCall
