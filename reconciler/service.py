@@ -64,7 +64,7 @@ class Passed:
     @property
     def failed(self) -> bool:
         """Say whether an action did not work, or an object could not be carried out here."""
-        wrong = ("conflict", "workflow-missing", "runtime-missing")
+        wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large")
         return any(report.applied.failures or any(notice.reason in wrong for notice in report.plan.rejected) for report in self.reports)
 
 
@@ -89,7 +89,7 @@ class Service:
         """How much may go on at the same time."""
         own = self.settings.adapters.exec
         shared = {"exec": own.runs_per_worker} if own.concurrency_is_default else {}
-        return Limits(self.settings.concurrency, {"exec": own.concurrency}, self.settings.crash_limit, shared)
+        return Limits(self.settings.concurrency, {"exec": own.concurrency}, self.settings.crash_limit, self.settings.limits.input, shared)
 
     # Folders and manifests
 

@@ -88,7 +88,7 @@ def _look(row: Mapping[str, Any], adapter: Adapter | None) -> tuple[History | No
         return None, None
     try:
         seen = adapter.observe({row["uid"]: row["claim"]})[row["uid"]]
-        return adapter.history(row["uid"]), seen
+        return None if isinstance(seen, Quarantined) else adapter.history(row["uid"]), seen
     except (DamagedError, UnavailableError) as error:
         return None, Unknown(str(error))
 

@@ -19,6 +19,7 @@ _GLOBALS = {"--config": "config", "--data-dir": "data_dir", "--project": "projec
 
 def main() -> None:
     """Run the program and exit with its code. An error of ours is one or two lines, never a traceback."""
+    os.umask(0o077)  # state and settings are their owner's alone
     try:
         code = _run(sys.argv[1:])
         sys.stdout.flush()

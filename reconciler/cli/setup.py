@@ -81,13 +81,19 @@ def _project(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lineage = secrets.token_hex(8)
     text = f"apiVersion: ty-openworkflow/v1\nkind: Project\nmetadata: {{name: {name}}}\nspec:\n  lineage: {lineage}  # who this folder is, on every machine: keep it\n"
-    (folder / PROJECT_FILE).write_text(text)
+    _publish(folder / PROJECT_FILE, text)
     CONTEXT.say(f"wrote    {folder / PROJECT_FILE}")
     if not any(folder.glob("**/*.yaml")) or [path.name for path in folder.glob("**/*.yaml")] == [PROJECT_FILE]:
-        (folder / "hello.yaml").write_text(_HELLO)
-        (folder / "hello.js").write_text(_HELLO_CODE)
+        _publish(folder / "hello.yaml", _HELLO)
+        _publish(folder / "hello.js", _HELLO_CODE)
         CONTEXT.say(f"wrote    {folder / 'hello.yaml'}", f"wrote    {folder / 'hello.js'}")
     CONTEXT.service.register_new(folder, lineage)
+
+
+def _publish(path: Path, text: str) -> None:
+    """Write a file that is meant to be committed, so that others of its team can read it."""
+    path.write_text(text)
+    path.chmod(0o644)
 
 
 def doctor(output: OutputOption = "text", as_json: JsonOption = False) -> int:

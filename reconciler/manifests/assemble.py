@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.finding import Finding
+from reconciler.digest import digest_of
 from reconciler.manifests.attachments import Attachments, inside
 from reconciler.manifests.build import spec_hash, to_run, to_schedule, to_workflow
 from reconciler.manifests.cache import Cache
@@ -172,9 +173,12 @@ class Assembly:
         for entry in entries:
             given = entry.spec["run"]
             found = list(links.workflow(given["workflow"], "/spec/run/workflow"))
-            if given["workflow"] in links.digests and "${" not in str(given.get("input")):
+            token = links.digests.get(given["workflow"], "")
+            if token and entry.doc.checked != token + entry.doc.under and "${" not in str(given.get("input")):
                 schema = self._workflows[given["workflow"]].input_schema
                 found += input_findings(given, given.get("input"), schema, "/spec/run/input")
+                if not found:
+                    self._remember(entry.path, entry.number, entry.doc._replace(checked=token + entry.doc.under))
             if self._reported(entry, found):
                 del self._schedules[entry.doc.name]
 
@@ -209,12 +213,13 @@ class Assembly:
         workflow = self._workflows.get(run.workflow)
         if workflow is None:
             return
-        yield from signal_findings(run, workflow) if run.signals else ()
         digest = links.digests.get(run.workflow, "")
         token = f"{digest}{entry.doc.under}{run.spec_hash if 'inputFile' in entry.spec else ''}" if digest else ""
+        token += digest_of(workflow.signals) if run.signals else ""
         if entry.doc.checked == token:
             return
         found = list(input_findings(entry.spec, run.input, workflow.input_schema, "/spec/input")) if digest else []
+        found += signal_findings(run, workflow)
         yield from found
         if not found:
             self._remember(entry.path, entry.number, entry.doc._replace(checked=token))
@@ -252,7 +257,7 @@ class Assembly:
             schedules=self._schedules,
             problems=tuple(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column, problem.message))),
             invalid=frozenset(self.invalid | surveyed.broken),
-            unstable=(*surveyed.unstable, *self.attachments.unstable),
+            unstable=(*surveyed.unstable, *dict.fromkeys(self.attachments.unstable)),
             foreign=surveyed.foreign,
             files=sum(1 for record in surveyed.files.values() if record.docs or record.held),
             complete=self.complete and surveyed.complete,

@@ -1,7 +1,7 @@
 """What is wrong between manifests that are each right by themselves."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reconciler.digest import Json, digest_of
 from reconciler.finding import Finding
@@ -86,9 +86,7 @@ class Links(NamedTuple):
 
 def input_findings(spec: Mapping[str, Json], value: Json, schema: Json, pointer: str) -> Iterator[Finding]:
     """Check an input against the schema of its workflow."""
-    from reconciler.schema import value_faults
-
-    for path, message in value_faults(value, schema):
+    for path, message in _faults(value, schema):
         if "inputFile" in spec:
             where = f" at {pointer_of(path)}" if path else ""
             yield Finding("/spec/inputFile", f"{spec['inputFile']}{where}: {message}", code="input")
@@ -102,12 +100,21 @@ def input_findings(spec: Mapping[str, Json], value: Json, schema: Json, pointer:
 
 def signal_findings(run: Run, workflow: Workflow) -> Iterator[Finding]:
     """Check the signals that a run is sent against their schemas."""
-    from reconciler.schema import value_faults
-
     for name, value in run.signals.items():
         schema = workflow.signals.get(name, {}).get("schema")
-        for path, message in value_faults(value, schema) if schema is not None else ():
+        for path, message in _faults(value, schema) if schema is not None else ():
             yield Finding(pointer_of(["spec", "signals", name, *path]), message, code="signal")
+
+
+def _faults(value: Json, schema: Json) -> list[tuple[list[Any], str]]:
+    """Check a value against a schema; the library for that is only loaded where the schema or a fault needs it."""
+    from reconciler.manifests.plain import passes
+
+    if passes(value, schema):
+        return []
+    from reconciler.schema import value_faults
+
+    return value_faults(value, schema)
 
 
 def schema_digests(workflows: Mapping[str, Workflow]) -> dict[str, str]:

@@ -44,7 +44,7 @@ def decide(
     guarded = False
     if desired is not None:
         workflows = decide_workflows(desired, recorded, observed.deployed, observed.absent, observed.gone)
-        runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now)
+        runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input)
         pruned = prune(desired, recorded, approved)
         actions += [*workflows.actions, *runs.actions, *pruned.actions]
         rejected += [*workflows.rejected, *runs.rejected]

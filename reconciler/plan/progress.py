@@ -142,8 +142,9 @@ def _postpone(run: ActiveRun, reason: str, message: str, seconds: float | None) 
 
 def _news(run: ActiveRun, action: Postpone | End) -> Action | None:
     """Remember a reason once: a second pass over an unchanged world writes nothing."""
-    known = isinstance(action, Postpone) and (run.reason, run.message) == (action.reason, action.message)
-    return None if known and (action.seconds is None or run.not_before is not None) else action
+    if isinstance(action, Postpone) and (run.reason, run.message) == (action.reason, action.message):
+        return None if action.seconds is None or run.not_before is not None else action
+    return action
 
 
 def _ago(duration: timedelta) -> str:

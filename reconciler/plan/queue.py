@@ -18,7 +18,8 @@ Queue = dict[tuple[str, str, str], list[ActiveRun]]
 
 @frozen
 class Limits:
-    """How many runs may hold a worker: in all and for each adapter, 0 without limit; and when a crashing run is given up.
+    """How many runs may hold a worker: in all and for each adapter, 0 without limit; when a crashing run is given up; and how many
+    bytes of JSON an input may have, 0 without limit.
 
     `shared` are adapters whose limit stands for workers, with the number of runs that a worker holds there by default: a run that shares its
     worker with more of them takes less of the limit.
@@ -27,6 +28,7 @@ class Limits:
     concurrency: int = 0
     adapters: Mapping[str, int] = made(default_factory=dict)
     crash_limit: int = 3
+    input: int = 0
     shared: Mapping[str, int] = made(default_factory=dict)
 
     def part(self, run: ActiveRun) -> float:

@@ -24,11 +24,12 @@ class RunPart:
     actions: list[Action] = made(default_factory=list)
     rejected: list[Notice] = made(default_factory=list)
     unchanged: int = 0
+    most_input: int = 0
 
 
-def decide_runs(desired: Desired, recorded: Recorded, revisions: Revisions, gone: frozenset[str], *, now: datetime) -> RunPart:
+def decide_runs(desired: Desired, recorded: Recorded, revisions: Revisions, gone: frozenset[str], *, now: datetime, most_input: int = 0) -> RunPart:
     """Decide what each declared run needs; one that has ended as it was declared needs nothing, for ever."""
-    part = RunPart()
+    part = RunPart(most_input=most_input)
     folder = desired.folder
     for name, want in desired.runs.items():
         known = recorded.runs.get(name)
@@ -57,6 +58,11 @@ def _start(
     if pinned is None:
         message = f"workflow {want.workflow!r} cannot be run here"
         part.rejected.append(Notice(f"run/{want.name}", "workflow-missing", message, want.source))
+        return
+    size = len(encode_json(want.input)) if part.most_input else 0
+    if size > part.most_input:
+        message = f"its input has {size} bytes, and limits.input of the settings is {part.most_input}: pass a path or an address instead"
+        part.rejected.append(Notice(f"run/{want.name}", "input-too-large", message, want.source))
         return
     revision, workflow, adapter = pinned
     run = ActiveRun(

@@ -1,5 +1,7 @@
 """Cancel, by command, by manifest and by removing the manifest: nothing starts after it, and nothing is left."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.site import Site, eventually
@@ -53,7 +55,7 @@ def workflow(input, ctx):
     ctx.step("work", work)
     ctx.sleep("wait", "90s")
 """
-SHORT = {"cancel": {"grace": "200ms", "cleanup": "100ms"}}
+SHORT: dict[str, Any] = {"cancel": {"grace": "200ms", "cleanup": "100ms"}}
 NAP = 'def workflow(input, ctx):\n    ctx.sleep("nap", "30d")\n'
 
 

@@ -143,13 +143,15 @@ def test_start_wait_shows_the_result_and_leaves_no_file_behind(site: Site) -> No
 
 
 def test_inputs_of_2_mb_arrive_by_input_file_by_standard_input_and_by_manifest(site: Site) -> None:
-    value = {"text": "é" * 1_000_000, "end": True}
-    site.write("big.json", json.dumps(value, ensure_ascii=False))
+    text = "é" * 1_000_000
+    site.write("big.json", json.dumps({"text": text, "end": True}, ensure_ascii=False))
     site.workflow(
-        "size", "size.py", "import hashlib\ndef workflow(input, ctx):\n    return [input['end'], hashlib.sha256(input['text'].encode()).hexdigest()]\n"
+        "size",
+        "size.py",
+        "import hashlib\ndef workflow(input, ctx):\n    return [input['end'], hashlib.sha256(input['text'].encode()).hexdigest()]\n",
     )
     site.start("by-manifest", "size", inputFile="big.json")
-    expected = [True, hashlib.sha256(value["text"].encode()).hexdigest()]
+    expected = [True, hashlib.sha256(text.encode()).hexdigest()]
 
     site.finish()
     by_file = site.cli.run("start", "size", "--input-file", "big.json", "--wait", "--json").json
@@ -182,7 +184,9 @@ def test_10_mb_of_prints_harm_nobody_and_logs_gives_them_all(site: Site) -> None
 
 
 def test_logs_follow_prints_what_comes_until_the_run_has_ended(site: Site) -> None:
-    site.workflow("talk", "talk.py", GATE.format(gate=site.home / "gate", version="v1").replace("def pass_gate():", "def pass_gate():\n    print('waiting')"))
+    site.workflow(
+        "talk", "talk.py", GATE.format(gate=site.home / "gate", version="v1").replace("def pass_gate():", "def pass_gate():\n    print('waiting')")
+    )
     site.start("talks", "talk")
     site.pass_()
 
@@ -198,7 +202,11 @@ def test_logs_follow_prints_what_comes_until_the_run_has_ended(site: Site) -> No
 @pytest.mark.parametrize(
     ("file", "code", "where"),
     [
-        ("bad.js", "async function workflow(input, { step }) {\n  await step('bad', () => ({ items: [1, { price: 0 / 0 }] }));\n}\n", "$.items[1].price"),
+        (
+            "bad.js",
+            "async function workflow(input, { step }) {\n  await step('bad', () => ({ items: [1, { price: 0 / 0 }] }));\n}\n",
+            "$.items[1].price",
+        ),
         (
             "bad.py",
             "import datetime\ndef workflow(input, ctx):\n    ctx.step('bad', lambda: {'when': [datetime.date(2026, 1, 2)]})\n",

@@ -1,14 +1,11 @@
-"""The worker's own modules, and benches for it."""
+"""Benches for the Python worker."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.workers import ROOT, Bench
-
-sys.path.append(str(ROOT / "runtimes/python"))
+from tests.support.workers import Bench
 
 MakeBench = Callable[..., Bench]
 

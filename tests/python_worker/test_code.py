@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,7 @@ def test_paths_come_after_the_code_and_before_the_interpreter(bench: MakeBench, 
     assert worker.finished["output"] == ["code", "path"]
 
 
-def _with_paths(made: Bench, paths: list[str]) -> object:
+def _with_paths(made: Bench, paths: list[str]) -> Any:
     """Carry a run out in a worker whose `hello` names `paths`."""
     from reconciler.journal import decode_lines, encode_line
 

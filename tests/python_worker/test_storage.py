@@ -182,6 +182,7 @@ def workflow(input, ctx):
     def wait():
         while os.path.getsize(input) > 60 << 20:
             time.sleep(0.05)
+        time.sleep(0.5)
     ctx.step("wait", wait)
     print("after")
 """)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from _thread import get_ident
 from contextvars import ContextVar
 
 TYPE_CHECKING = False
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _MOST = 64 << 20
 _KEPT = 48 << 20
+_LONGEST_LINE = 8192
 _open, _close, _write = os.open, os.close, os.write
 
 
@@ -22,9 +24,27 @@ class Output:
     def __init__(self, path: str, fd: int = -1) -> None:
         """With `fd` the file is open already, else it is opened when something is printed."""
         self._path, self._fd, self._own = path, fd, fd < 0
+        self._partial: dict[int, str] = {}  # by thread: lines that have not ended
 
-    def write(self, data: bytes) -> None:
-        """Append what was printed. What finds no room is lost: output is no reason for a run to fail."""
+    def write(self, text: str) -> None:
+        """Append what was printed, line by line, as several threads do it at a time."""
+        thread = get_ident()
+        text = self._partial.pop(thread, "") + text
+        end = len(text) if len(text) > _LONGEST_LINE else text.rfind("\n") + 1
+        if end < len(text):
+            self._partial[thread] = text[end:]
+        if end:
+            self._append(text[:end])
+
+    def flush(self) -> None:
+        """Append what this thread has printed without the end of a line."""
+        text = self._partial.pop(get_ident(), "")
+        if text:
+            self._append(text)
+
+    def _append(self, text: str) -> None:
+        """Write to the file. What finds no room is lost: output is no reason for a run to fail."""
+        data = text.encode("utf-8", "backslashreplace")
         try:
             if self._fd < 0:
                 self._fd = _open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -53,6 +73,9 @@ class Output:
 
     def close(self) -> None:
         """Let the file go."""
+        if self._partial:
+            self._append("".join(self._partial.values()))
+            self._partial.clear()
         if self._own and self._fd >= 0:
             _close(self._fd)
         self._fd = -1
@@ -72,8 +95,16 @@ class _Attributed:
         output = current.get()
         if output is None:
             return self._stream.write(text)
-        output.write(text.encode("utf-8", "backslashreplace"))
+        output.write(text)
         return len(text)
+
+    def flush(self) -> None:
+        """Print what is still in a buffer."""
+        output = current.get()
+        if output is None:
+            self._stream.flush()
+        else:
+            output.flush()
 
     def writelines(self, lines: Any) -> None:
         """Print several texts."""

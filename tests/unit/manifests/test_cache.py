@@ -12,15 +12,17 @@ import pytest
 from reconciler.manifests import LoadOptions, Manifests
 from reconciler.manifests import survey as survey_module
 from reconciler.model import Desired
-from tests.unit.manifests.folders import RUN, WORKFLOW, LaterClock, a_run, a_workflow, loaded, together, write
+from tests.unit.manifests.folders import RUN, WORKFLOW, LaterClock, a_manifest, a_run, a_workflow, loaded, together, write
 
-SCHEMA = "{type: object, required: [name]}"
+SCHEMA = "{type: object, required: [name], properties: {name: {enum: [World, Moon]}}}"
 FILES: dict[str, str | bytes] = {
-    "w.yaml": a_workflow("greet", f"{{code: {{file: greet.js}}, input: {{schema: {SCHEMA}}}}}"),
+    "w.yaml": a_workflow("greet", f"{{code: {{file: greet.js}}, input: {{schema: {SCHEMA}}}, signals: {{ok: {{schema: {{const: 5}}}}}}}}"),
     "greet.js": "x",
     "r.yaml": RUN,
     "f.yaml": a_run("from-file", "{workflow: greet, inputFile: in.yaml}"),
     "in.yaml": "name: World\n",
+    "signal.yaml": a_run("signal", "{workflow: greet, input: {name: Moon}, signals: {ok: 5}}"),
+    "nightly.yaml": a_manifest("Schedule", "nightly", "{every: 1h, run: {workflow: greet, input: {name: Moon}}}"),
     "theirs.yaml": "a: 1\n",
     "bad.yaml": a_run("bad", "{workflow: greet, inpt: 1}"),
     "broken.yaml": "apiVersion: ty-openworkflow/v1\nkind: [\n",

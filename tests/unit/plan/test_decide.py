@@ -192,3 +192,11 @@ def test_the_same_folder_gives_the_same_plan_in_any_order() -> None:
 
     assert sorted(change.name for change in forward.changes) == sorted(change.name for change in backward.changes)
     assert [action.run.name for action in of(forward, Claim)] == [action.run.name for action in of(backward, Claim)]
+
+
+def test_an_input_over_the_limit_is_rejected_with_both_sizes() -> None:
+    result = plan(desired(GREET, a_run(input="x" * 100)), Recorded(KNOWN, scope="home"), limits=Limits(input=50))
+
+    assert [notice.reason for notice in result.rejected] == ["input-too-large"]
+    assert "102 bytes" in result.rejected[0].message
+    assert result.actions == ()
