@@ -17,6 +17,7 @@ from adapters.runfiles import RunFiles, finished, instant, seen, sync_folder
 from adapters.snapshots import Snapshots
 from reconciler.assets import asset
 from reconciler.compute import (
+    Finding,
     Finished,
     Found,
     Gone,
@@ -127,7 +128,7 @@ class ExecAdapter:
                 continue  # written between the read and the look at the lock
             return Unclaimed(facts, ordered) if history.claim < claim else Gone(facts)
 
-    def start(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
+    def start(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:  # noqa: ARG002  # a spawn is too quick to tell of
         """Write first records, then hand each worker its share: idempotent, since a claim is taken once only."""
         self._make_folders()
         self._sweep_dead()
@@ -281,6 +282,18 @@ class ExecAdapter:
             if history is not None:
                 yield Found(uid, history.order)
 
+    def examine(self) -> list[Finding]:
+        """Look for the interpreters."""
+        found = []
+        for runtime in ("node", "python"):
+            try:
+                interpreter = self._interpreters.get(runtime)
+            except RejectedError as error:
+                found.append(Finding(runtime, False, str(error), f"workflows with runtime {runtime} cannot run here until then"))
+            else:
+                found.append(Finding(runtime, True, f"{interpreter.path}, {interpreter.version}"))
+        return found
+
     # Between two passes
 
     def watched(self) -> Watched:
@@ -319,6 +332,7 @@ class ExecAdapter:
     def _make_folders(self) -> None:
         for name in _FOLDERS:
             (self._dir / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._interpreters.save()
 
     def _history(self, uid: str) -> tuple[int, History | None]:
         """Return a journal's size and what it tells; one that has not grown is not read again."""

@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+from threading import get_ident
 
 from reconciler.errors import RejectedError
 from reconciler.values import frozen
@@ -39,6 +41,7 @@ class Interpreters:
         """`configured` maps `node` and `python` to a path or a name, empty for the first one on PATH."""
         self._configured, self._cache = configured, cache
         self._known: dict[str, Interpreter] = {}
+        self._fresh: dict[str, dict[str, str]] = {}
 
     def get(self, runtime: str) -> Interpreter:
         """Return the interpreter of a runtime. Raises RejectedError if there is none, or only one that is too old."""
@@ -56,12 +59,11 @@ class Interpreters:
             raise RejectedError(message)
         facts = os.stat(path)
         key = f"{path} {facts.st_ino} {facts.st_size} {facts.st_mtime_ns}"
-        remembered = self._remembered()
-        known = remembered.get(key)
+        known = self._remembered().get(key)
         if known is not None and os.path.exists(known["path"]):
             return Interpreter(**known)
         found = _ask(runtime, path)
-        self._remember({**remembered, key: {"runtime": found.runtime, "path": found.path, "version": found.version}})
+        self._fresh[key] = {"runtime": found.runtime, "path": found.path, "version": found.version}
         return found
 
     def _remembered(self) -> dict[str, dict[str, str]]:
@@ -71,11 +73,14 @@ class Interpreters:
             return {}
         return known if isinstance(known, dict) else {}
 
-    def _remember(self, known: dict[str, dict[str, str]]) -> None:
-        if self._cache.parent.is_dir():
-            temporary = self._cache.with_suffix(f".{os.getpid()}")
-            temporary.write_text(json.dumps(known))
-            temporary.rename(self._cache)
+    def save(self) -> None:
+        """Write down what was found since then. Looking alone writes nothing, so that a plan does not."""
+        fresh, self._fresh = self._fresh, {}
+        if fresh:
+            temporary = self._cache.with_suffix(f".{os.getpid()}.{get_ident()}")
+            with suppress(OSError):  # then it is found again
+                temporary.write_text(json.dumps({**self._remembered(), **fresh}))
+                temporary.rename(self._cache)
 
 
 def _ask(runtime: str, path: str) -> Interpreter:

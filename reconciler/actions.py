@@ -143,9 +143,12 @@ class Plan:
     def changes(self) -> list[Change]:
         """Return what a person is shown: one line an object, bookkeeping left out."""
         started = {action.run.uid for action in self.actions if isinstance(action, Start)}
+        ending = {action.run.uid for action in self.actions if isinstance(action, Cancel | End)}
         lines = []
         for action in self.actions:
             if isinstance(action, Claim) and action.run.uid in started:
+                continue
+            if isinstance(action, Edit) and action.uid in ending and set(action.changes) == {"cancel"}:
                 continue
             change = change_of(action)
             if change is not None:

@@ -162,6 +162,16 @@ class Found:
     order: Mapping[str, Any]
 
 
+@frozen
+class Finding:
+    """One thing that `doctor` looked at; `advice` says what to do where it is not well."""
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
 class Adapter(Protocol):
     """One platform."""
 
@@ -227,6 +237,10 @@ class Adapter(Protocol):
 
     def found(self) -> Iterator[Found]:
         """Return every run that the platform holds for this installation."""
+        ...
+
+    def examine(self) -> list[Finding]:
+        """Look at what the platform needs here, for `doctor`."""
         ...
 
     def watched(self) -> Watched:

@@ -259,7 +259,9 @@ class Service:
         for name, line in runs.latest_runs(store, desired.place).items():
             run = desired.runs.get(name)
             if run is not None and line.ended and run.source.file.startswith("runs/"):
-                (self.local / run.source.file).unlink(missing_ok=True)
+                manifest = self.local / run.source.file
+                manifest.unlink(missing_ok=True)
+                manifest.with_name(f"{manifest.stem}.input.json").unlink(missing_ok=True)
 
     def follow(
         self, passed: Passed, uids: frozenset[str], who: str, *, parked: bool, timeout: timedelta | None, seen: Callable[[Report], None]

@@ -6,11 +6,11 @@ events and never for a tree: its own tree is built by recursion, and a few kilob
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.digest import Json
 from reconciler.suggest import pointer_of
+from reconciler.values import frozen, made, mutable
 
 DEEPEST = 100
 MOST_VALUES = 50_000
@@ -32,7 +32,7 @@ class YamlError(Exception):
         self.line, self.column, self.message, self.hint = line, column, message, hint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remark:
     """Something in the text that we do not take; the rest of the text is still read."""
 
@@ -43,12 +43,12 @@ class Remark:
     hint: str = ""
 
 
-@dataclass(slots=True)
+@mutable
 class Positions:
     """Where things are, by JSON pointer: values, and the keys in front of them."""
 
-    values: dict[str, tuple[int, int]] = field(default_factory=dict)
-    keys: dict[str, tuple[int, int]] = field(default_factory=dict)
+    values: dict[str, tuple[int, int]] = made(default_factory=dict)
+    keys: dict[str, tuple[int, int]] = made(default_factory=dict)
 
     def at(self, pointer: str, *, key: bool) -> tuple[int, int] | None:
         """Return line and column of a value or its key, or of the nearest thing around it."""
@@ -60,7 +60,7 @@ class Positions:
             pointer = pointer.rpartition("/")[0]
 
 
-@dataclass(slots=True)
+@mutable
 class Document:
     """One document: where it begins, what it says, and what is wrong with how it says it."""
 
@@ -92,7 +92,7 @@ def write_document(value: Json) -> str:
             return True
 
     def text(dumper: Any, data: str) -> Any:
-        misread = data in _CONSTANTS or _NUMBER.fullmatch(data) is not None
+        misread = data in _CONSTANTS or _NUMBER.fullmatch(data) is not None or not data.replace("\n", "").isprintable()
         return dumper.represent_scalar("tag:yaml.org,2002:str", data, style='"' if misread else "|" if "\n" in data else None)
 
     Dumper.add_representer(str, text)

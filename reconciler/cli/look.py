@@ -143,12 +143,24 @@ def status(
         return _overview(as_json=as_json)
     if what.startswith("workflow/"):
         return _workflow(what.removeprefix("workflow/"), as_json=as_json)
+    if "/" not in what and not _is_run(what):
+        return _workflow(what, as_json=as_json)
     view = view_of(find_run(what))
     if as_json:
         CONTEXT.json(view)
         return 0
     CONTEXT.say(*run_lines(views.for_text(view), CONTEXT.paint, CONTEXT.clock.now()))
     return 0
+
+
+def _is_run(name: str) -> bool:
+    """Say whether a bare name is a run's, or at least no workflow's."""
+    service = CONTEXT.service
+    with service.reading() as store:
+        if store is None or queries.runs_named(store, name, service.project, service.environment):
+            return True
+        known = queries.list_workflows(store, project=service.project, environment=service.environment)
+    return name not in {row["name"] for row in known}
 
 
 def _workflow(name: str, *, as_json: bool) -> int:
@@ -187,7 +199,11 @@ def _overview(*, as_json: bool) -> int:
     attention = [
         view for view in rows if view["metadata"]["overdue"] or view["reason"] in ("state-unknown", "quarantined", "worker-gone", "secret-missing")
     ]
-    dues = sorted((view["metadata"]["due_at"], view["id"]) for view in rows if view["metadata"]["due_at"])
+    dues = sorted((view["metadata"]["due_at"], view["id"]) for view in rows if view["metadata"]["due_at"] and view["reason"] in ("parked", "overdue"))
+    for run, view in zip(active, rows, strict=True):
+        counts[run.status.value] -= 1
+        counts[view["status"]] = counts.get(view["status"], 0) + 1
+    counts = {word: number for word, number in counts.items() if number}
     if as_json:
         CONTEXT.json({"format_version": views.FORMAT, "counts": counts, "last_pass": last, "loop": None, "active": rows})
         return 0

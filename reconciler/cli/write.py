@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -239,11 +240,22 @@ def delete(
         if others:
             message = f"{about} shares {service.local / file} with {', '.join(others)}: take it out there"
             raise RejectedError(message)
-        (service.local / file).unlink(missing_ok=True)
+        _remove_manifest(service.local / file)
     passed = service.reconcile([service.local], "delete", _show_plan, approved=frozenset(chosen))
     failures(passed)
     CONTEXT.say(f"deleted {', '.join(chosen) or 'nothing: the local folder is empty'}")
     return close(passed, None, waited=False)
+
+
+def _remove_manifest(path: Path) -> None:
+    """Remove a manifest, and what `deploy` and `start` wrote beside it."""
+    path.unlink(missing_ok=True)
+    path.with_name(f"{path.stem}.input.json").unlink(missing_ok=True)
+    if path.name == "workflow.yaml":
+        for name in ("workflow.js", "workflow.mjs", "workflow.cjs", "workflow.py"):
+            path.with_name(name).unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()  # a person's own files keep it
 
 
 def _show_plan(_: Desired, __: Mapping[str, Any], plan: Plan, ___: float) -> None:

@@ -1,11 +1,10 @@
 """From what the files hold to what is desired in one place."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.finding import Finding
 from reconciler.digest import digest_of
+from reconciler.finding import Finding
 from reconciler.manifests.attachments import Attachments, inside
 from reconciler.manifests.build import spec_hash, to_run, to_schedule, to_workflow
 from reconciler.manifests.cache import Cache
@@ -27,9 +26,10 @@ from reconciler.manifests.project import Scope
 from reconciler.manifests.records import Doc, problem_of
 from reconciler.manifests.survey import Survey
 from reconciler.model import Desired, Problem, Run, Schedule, Source, Workflow
+from reconciler.values import made, mutable
 
 
-@dataclass(slots=True)
+@mutable
 class Assembly:
     """Puts together what one place is to have; what is wrong with one object stays with that object."""
 
@@ -40,14 +40,14 @@ class Assembly:
     attachments: Attachments
     locator: Locator
     enabled: frozenset[str]
-    problems: list[Problem] = field(default_factory=list)
-    invalid: set[str] = field(default_factory=set)
-    elsewhere: dict[str, set[str]] = field(default_factory=lambda: {"Workflow": set(), "Run": set(), "Schedule": set()})
+    problems: list[Problem] = made(default_factory=list)
+    invalid: set[str] = made(default_factory=set)
+    elsewhere: dict[str, set[str]] = made(default_factory=lambda: {"Workflow": set(), "Run": set(), "Schedule": set()})
     complete: bool = True
-    _workflows: dict[str, Workflow] = field(default_factory=dict)
-    _runs: dict[str, Run] = field(default_factory=dict)
-    _schedules: dict[str, Schedule] = field(default_factory=dict)
-    _rejected: list[Entry] = field(default_factory=list)
+    _workflows: dict[str, Workflow] = made(default_factory=dict)
+    _runs: dict[str, Run] = made(default_factory=dict)
+    _schedules: dict[str, Schedule] = made(default_factory=dict)
+    _rejected: list[Entry] = made(default_factory=list)
 
     def assemble(self, docs: Iterable[tuple[str, int, Doc]]) -> Desired:
         """Return what is desired, given the documents that belong here."""

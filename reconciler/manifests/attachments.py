@@ -5,12 +5,12 @@ import json
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from reconciler.digest import Json, canonical
 from reconciler.manifests.files import Patience, RefusedError, UnstableError, is_recent, key_of, open_folder, read_settled, stat_inside
 from reconciler.manifests.records import Attachment
 from reconciler.manifests.scan import NOT_SEARCHED
+from reconciler.values import made, mutable
 
 MOST_CODE_FILES = 10_000
 MOST_CODE_BYTES = 64 << 20
@@ -35,16 +35,16 @@ def inside(folder: str, path: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-@dataclass(slots=True)
+@mutable
 class Attachments:
     """Digests and contents of files below `root`; what was looked at is remembered for the length of a load."""
 
     root: int
     patience: Patience
     known: dict[str, Attachment]
-    used: dict[str, Attachment] = field(default_factory=dict)
-    listed: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = field(default_factory=dict)
-    unstable: list[str] = field(default_factory=list)
+    used: dict[str, Attachment] = made(default_factory=dict)
+    listed: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = made(default_factory=dict)
+    unstable: list[str] = made(default_factory=list)
     changed: bool = False
 
     def digest(self, parts: Sequence[str], limit: int = MOST_CODE_BYTES) -> str:

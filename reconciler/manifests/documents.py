@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from reconciler.digest import Json
@@ -14,6 +13,7 @@ from reconciler.manifests.variables import spec_uses_variables
 from reconciler.schema import schema_of
 from reconciler.shape import Schema, findings
 from reconciler.suggest import did_you_mean, shown
+from reconciler.values import frozen
 from reconciler.yaml12 import Document, Positions, Remark, YamlError, read_documents
 
 PREFIX = MARK.decode()
@@ -23,7 +23,7 @@ _WORTH_READING = b"openworkflow"
 _SEPARATOR = re.compile(rb"(?m)^---(?=\s|$)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """What a file holds: documents of ours, how many others, and remarks on what may be meant to be ours."""
 

@@ -1,23 +1,23 @@
 """Lists the manifests of a folder: names and stamps, nothing is opened."""
 
 import os
-from dataclasses import dataclass, field
 
 from reconciler.manifests.files import Key, key_of, reason
+from reconciler.values import made, mutable
 
 ENDINGS = (".yaml", ".yml")
 _LOCKS = ".#"  # editors lock files with links of such names
 NOT_SEARCHED = frozenset({".git", "node_modules", ".venv", "__pycache__"})
 
 
-@dataclass(slots=True)
+@mutable
 class Scan:
     """The files that may be manifests, by path below the folder; what is odd among them; and folders that could not be listed."""
 
-    files: dict[str, Key] = field(default_factory=dict)
-    odd: dict[str, str] = field(default_factory=dict)
-    links: list[str] = field(default_factory=list)
-    closed: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Key] = made(default_factory=dict)
+    odd: dict[str, str] = made(default_factory=dict)
+    links: list[str] = made(default_factory=list)
+    closed: dict[str, str] = made(default_factory=dict)
 
 
 def scan(folder: str) -> Scan:

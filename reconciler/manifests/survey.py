@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from reconciler.manifests.cache import Cache
 from reconciler.manifests.code import code_folder
@@ -10,24 +9,25 @@ from reconciler.manifests.files import Contents, Key, Patience, RefusedError, Un
 from reconciler.manifests.records import MARK, NO_KEY, Doc, FileRecord, problem_of
 from reconciler.manifests.scan import Scan
 from reconciler.model import Problem
+from reconciler.values import made, mutable
 
 LARGEST = 1 << 20
 _NOTHING = FileRecord(NO_KEY, "", [], racy=True)
 
 
-@dataclass(slots=True)
+@mutable
 class Survey:
     """What the files of a folder hold, in the order of their paths: documents with their numbers in the files, and projects apart.
 
     `broken` names objects that cannot be read now but could before. `complete` is false when something may only seem to be absent.
     """
 
-    files: dict[str, FileRecord] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    docs: list[tuple[str, int, Doc]] = field(default_factory=list)
-    projects: list[tuple[str, Doc]] = field(default_factory=list)
-    broken: set[str] = field(default_factory=set)
-    unstable: list[str] = field(default_factory=list)
+    files: dict[str, FileRecord] = made(default_factory=dict)
+    problems: list[Problem] = made(default_factory=list)
+    docs: list[tuple[str, int, Doc]] = made(default_factory=list)
+    projects: list[tuple[str, Doc]] = made(default_factory=list)
+    broken: set[str] = made(default_factory=set)
+    unstable: list[str] = made(default_factory=list)
     foreign: int = 0
     complete: bool = True
 

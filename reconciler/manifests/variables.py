@@ -7,11 +7,11 @@ starts are left, with their escapes, for the moment when the slot is known.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from reconciler.digest import Json
 from reconciler.finding import Finding
 from reconciler.suggest import did_you_mean, shown
+from reconciler.values import made, mutable
 
 MARK = "${"
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
@@ -56,10 +56,10 @@ def fill_slot(value: Json, slot: Mapping[str, str]) -> Json:
     return [fill_slot(item, slot) for item in value] if isinstance(value, list) else value
 
 
-@dataclass(slots=True)
+@mutable
 class _Filling:
     variables: Mapping[str, Json]
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = made(default_factory=list)
 
     def value(self, value: Json, pointer: str, *, later: bool) -> Json:
         if isinstance(value, str):

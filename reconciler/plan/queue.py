@@ -18,11 +18,11 @@ Queue = dict[tuple[str, str, str], list[ActiveRun]]
 
 @frozen
 class Limits:
-    """How many runs may hold a worker: in all and for each adapter, 0 without limit; when a crashing run is given up; and how many
-    bytes of JSON an input may have, 0 without limit.
+    """How many runs may hold a worker: in all and for each adapter, 0 without limit.
 
-    `shared` are adapters whose limit stands for workers, with the number of runs that a worker holds there by default: a run that shares its
-    worker with more of them takes less of the limit.
+    `crash_limit` is when a crashing run is given up, `input` how many bytes of JSON an input may have (0 without limit). `shared` are adapters
+    whose limit stands for workers, with the number of runs that a worker holds there by default: a run that shares its worker with more of
+    them takes less of the limit.
     """
 
     concurrency: int = 0

@@ -42,7 +42,7 @@ class Wakeups:
         wake = self.wake
 
         class Handler(FileSystemEventHandler):
-            def on_any_event(self, event: object) -> None:
+            def on_any_event(self, _: object) -> None:
                 wake()
 
         if self._observer is None:

@@ -34,4 +34,6 @@ def lines(folder: Path) -> Iterator[Line]:
         status = median_of(_TIMES, lambda work=work: seconds(["git", "status"], cwd=work))  # type: ignore[misc]
         took = median_of(_TIMES, lambda command=command: seconds(command))  # type: ignore[misc]
         aim = 10.0 if number == 10_000 else None
-        yield Line(f"no-op `reconcile --once`, {number} manifests", took / status, "x git", f"{took * 1000:.0f} ms; git status {status * 1000:.0f} ms", aim)
+        yield Line(
+            f"no-op `reconcile --once`, {number} manifests", took / status, "x git", f"{took * 1000:.0f} ms; git status {status * 1000:.0f} ms", aim
+        )

@@ -23,8 +23,11 @@ def lines(folder: Path) -> Iterator[Line]:
         yield Line(f"cold: manifest to first result, whole process, {runtime}", took * 1000, "ms", aim=200 if runtime == "python" else 250)
     for runtime in runtimes:
         for shared in (1, 16):
-            took = median_of(3, lambda r=runtime, s=shared, c=iter(range(9)): _reconcile(folder / f"many-{r}-{s}-{next(c)}", r, _RUNS, s))  # type: ignore[misc]
-            yield Line(f"{_RUNS} one-step runs, runs_per_worker {shared}, {runtime}", _RUNS / took, "runs/s", f"{took:.2f} s, whole process", more=True)
+            again = iter(range(9))
+            took = median_of(3, lambda r=runtime, s=shared, c=again: _reconcile(folder / f"many-{r}-{s}-{next(c)}", r, _RUNS, s))  # type: ignore[misc]
+            yield Line(
+                f"{_RUNS} one-step runs, runs_per_worker {shared}, {runtime}", _RUNS / took, "runs/s", f"{took:.2f} s, whole process", more=True
+            )
 
 
 def _reconcile(folder: Path, runtime: str, number: int, shared: int) -> float:

@@ -70,7 +70,9 @@ def _steps(runtime: str, folder: Path, number: int) -> float:
 def _replay(runtime: str, folder: Path) -> float:
     """Return the seconds from the claim of a worker to the first new step after 10,000 recorded ones."""
     entry, code = _CODE[runtime]
-    more = code.replace("return input", 'ctx.step("new", lambda: 1)\n    return input' if runtime == "python" else 'await step("new", () => 1);\n  return input')
+    more = code.replace(
+        "return input", 'ctx.step("new", lambda: 1)\n    return input' if runtime == "python" else 'await step("new", () => 1);\n  return input'
+    )
     bench = Bench(_fresh(folder, "replay"), {entry: more}, runtime=runtime)
     bench.run("u1", 10_000, timeout=120)
     path = Path(bench.prefix("u1") + "journal.jsonl")

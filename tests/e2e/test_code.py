@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ PYTHON: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 
 
 @pytest.fixture(scope="module")
-def every_form(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+def every_form(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """Carry out one workflow for each form of code."""
     site = Site(tmp_path_factory.mktemp("forms"))
     for runtime, forms in (("node", JAVASCRIPT), ("python", PYTHON)):
@@ -55,7 +56,8 @@ def every_form(tmp_path_factory: pytest.TempPathFactory) -> Cli:
             site.declare("Workflow", name, {"code": code, "runtime": runtime}, f"{folder}/workflow.yaml")
             site.start(name, name)
     site.finish(expect=None)
-    return site.cli
+    yield site.cli
+    site.close()
 
 
 def slug(text: str) -> str:

@@ -51,13 +51,14 @@ def started_claims(world: World) -> Counter[tuple[str, int]]:
 
 def settle(world: World, folder: Desired) -> Report:
     """Run passes until one has nothing left to do; a crashing run needs its limit of claims, and pauses between them."""
+    report = None
     for _ in range(12):
         report = world.run_pass(folder)
         assert report is not None
         if not report.plan.actions:
             return report
         world.clock.at = world.clock.at.replace(minute=(world.clock.at.minute + 1) % 60, hour=world.clock.at.hour + (world.clock.at.minute == 59))
-    raise AssertionError(f"it does not settle: {report.plan.actions}")
+    raise AssertionError(f"it does not settle: {report}")
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,5 +1,6 @@
 """Play the reconciler to one real worker: create runs, order them, kill it, read what it wrote."""
 
+import contextlib
 import fcntl
 import os
 import select
@@ -179,10 +180,8 @@ class Worker:
 
     def wake(self) -> None:
         """Write the wake byte; a worker that is gone does not matter."""
-        try:
+        with contextlib.suppress(BrokenPipeError):
             os.write(self.end, b"!")
-        except BrokenPipeError:
-            pass
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to the worker."""

@@ -65,10 +65,10 @@ class Run:
         self.settings = Settings(history.order.get("settings", {}))
         deadline = history.order.get("deadline")
         self._deadline = parse_stamp(deadline) if deadline else None
+        if history.canceling is not None:
+            self._interrupted = ("canceled", {"reason": history.canceling.get("reason", ""), "acknowledged": True})
         self._claimed = True
         self.changed()
-        if history.canceling is not None:
-            self._interrupt(("canceled", {"reason": history.canceling.get("reason", ""), "acknowledged": True}))
         self.read_inbox()
         self._begin(history)
 
