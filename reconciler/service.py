@@ -25,7 +25,8 @@ from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, 
 from reconciler.recorded import ActiveRun
 from reconciler.registry import open_adapters
 from reconciler.secret import resolve
-from reconciler.state import Store, open_store, read_store, runs, workflows
+from reconciler.state import Store, named_errors, open_store, read_store, runs, workflows
+from reconciler.unavailable import with_remarks
 from reconciler.values import frozen, made, mutable
 
 PROJECT_FILE = "ty-openworkflow.yaml"
@@ -118,8 +119,8 @@ class Service:
             wait_unstable=True,
         )
         if folder == self.local:
-            return manifests.load_local(folder, options) if folder.is_dir() else []
-        desired = manifests.load(folder, options)
+            return [with_remarks(one) for one in manifests.load_local(folder, options)] if folder.is_dir() else []
+        desired = with_remarks(manifests.load(folder, options))
         if self.project is not None and desired.place.project != self.project:
             message = f"{folder} is project {desired.place.project!r}, not {self.project!r}"
             raise UsageError(message)
@@ -166,7 +167,8 @@ class Service:
             self._make_scope()
             store = open_store(self.data_dir)
             try:
-                yield store
+                with named_errors(store.path):
+                    yield store
             finally:
                 store.close()
 
@@ -174,11 +176,14 @@ class Service:
     def reading(self) -> Iterator[Store | None]:
         """Open the database without writing anything; None if there is none."""
         store = read_store(self.data_dir)
+        if store is None:
+            yield None
+            return
         try:
-            yield store
+            with named_errors(store.path):
+                yield store
         finally:
-            if store is not None:
-                store.close()
+            store.close()
 
     def _hands(self, store: Store) -> Hands:
         limits = {"value": self.settings.limits.value, "calls": self.settings.limits.calls, "journal": self.settings.limits.journal}

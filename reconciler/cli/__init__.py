@@ -1,5 +1,6 @@
 """The command line."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 _USAGE = 64
 _INTERRUPTED = 130
+# What keeps files from being used and is no mistake of ours: permissions, a full or broken disk, too many open files.
+_OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _GLOBALS = {"--config": "config", "--data-dir": "data_dir", "--project": "project", "--env": "env"}
 
 
@@ -31,6 +34,11 @@ def main() -> None:
         code = _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 1
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
         code = 1
     sys.exit(code)
 
@@ -118,9 +126,14 @@ def _with_typer(words: Sequence[str]) -> int:
     app = typer.Typer(name="ty-openworkflow", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
     codes: list[int] = []
 
+    def print_version(wanted: bool) -> None:
+        if wanted:
+            CONTEXT.say(f"ty-openworkflow {VERSION}")
+            raise typer.Exit
+
     @app.callback()
     def program(
-        version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+        version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=print_version)] = False,  # noqa: ARG001
         config: Annotated[str | None, typer.Option("--config", metavar="FILE", help="Settings file.")] = None,
         data_dir: Annotated[str | None, typer.Option("--data-dir", metavar="DIR", help="Where state, runs and local manifests are kept.")] = None,
         project: Annotated[str | None, typer.Option("--project", metavar="NAME", help="The project that is meant.")] = None,
@@ -128,9 +141,6 @@ def _with_typer(words: Sequence[str]) -> int:
     ) -> None:
         """Durable workflows that you declare in a folder: a Run is carried out once, survives anything, and is never run twice."""
         CONTEXT.options = Globals(config, data_dir, project, env)
-        if version:
-            CONTEXT.say(f"ty-openworkflow {VERSION}")
-            raise typer.Exit
 
     commands = _commands()
     for group, names in _GROUPS.items():

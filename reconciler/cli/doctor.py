@@ -11,8 +11,9 @@ from reconciler.compute import Finding
 from reconciler.config import settings_path
 from reconciler.errors import TyOpenworkflowError
 from reconciler.locks import FileLock
+from reconciler.render import one_line
 from reconciler.service import Service
-from reconciler.state import NEWEST, queries, read_store
+from reconciler.state import NEWEST, queries
 
 _ROOM = 64 << 20
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs"}
@@ -37,7 +38,8 @@ def _careful(look: Callable[[Service], Iterator[Finding]], service: Service) -> 
     try:
         return list(look(service))
     except (TyOpenworkflowError, OSError) as error:
-        return [Finding(look.__name__.strip("_").replace("_", " "), False, str(error))]
+        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        return [Finding(look.__name__.strip("_").replace("_", " "), False, told)]
 
 
 def _data_dir(service: Service) -> Iterator[Finding]:
@@ -88,17 +90,15 @@ def _file_system(service: Service) -> Iterator[Finding]:
 
 
 def _database(service: Service) -> Iterator[Finding]:
-    store = read_store(service.data_dir)
-    if store is None:
-        yield Finding("database", True, "not there yet")
-        return
-    try:
+    with service.reading() as store:
+        if store is None:
+            yield Finding("database", True, "not there yet")
+            return
         wrong = queries.check(store)
         size = store.path.stat().st_size >> 10
-        advice = f"move {store.path} away: the next pass rebuilds what the run folders can prove"
-        yield Finding("database", not wrong, f"{store.path}: {'; '.join(wrong)}" if wrong else f"{store.path}, {size} KiB, schema {NEWEST}", advice)
-    finally:
-        store.close()
+        told = f"is damaged: {one_line(wrong[0])}" if wrong else f"{size} KiB, schema {NEWEST}"
+        advice = f"move {store.path}* away: the next pass rebuilds what the run folders can prove"
+        yield Finding("database", not wrong, f"{store.path}, {told}", advice)
 
 
 def _lock(service: Service) -> Iterator[Finding]:

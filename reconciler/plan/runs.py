@@ -55,8 +55,8 @@ def _start(
     part: RunPart, desired: Desired, recorded: Recorded, revisions: Revisions, want: Run, incarnation: int, why: str, *, now: datetime
 ) -> None:
     pinned = revisions.get(want.workflow)
-    if pinned is None:
-        message = f"workflow {want.workflow!r} cannot be run here"
+    if pinned is None or f"workflow/{want.workflow}" in desired.invalid:
+        message = f"workflow {want.workflow!r} is not valid" if pinned else f"workflow {want.workflow!r} cannot be run here"
         part.rejected.append(Notice(f"run/{want.name}", "workflow-missing", message, want.source))
         return
     size = len(encode_json(want.input)) if part.most_input else 0

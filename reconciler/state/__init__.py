@@ -1,5 +1,5 @@
 """What is remembered between passes: SQLite, one file in the data folder."""
 
-from reconciler.state.store import NEWEST, Store, open_store, read_store
+from reconciler.state.store import NEWEST, Store, named_errors, open_store, read_store
 
-__all__ = ["NEWEST", "Store", "open_store", "read_store"]
+__all__ = ["NEWEST", "Store", "named_errors", "open_store", "read_store"]

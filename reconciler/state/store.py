@@ -32,7 +32,7 @@ class Store:
             yield
         except BaseException:
             self._depth -= 1
-            if self._depth == 0:
+            if self._depth == 0 and self.db.in_transaction:  # a full disk has ended it already
                 self.db.execute("ROLLBACK")
             raise
         self._depth -= 1
@@ -55,7 +55,7 @@ def open_store(data_dir: Path) -> Store:
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         db = _connect(f"{path.absolute().as_uri()}?mode=rw", path)
-        with _named(path):
+        with named_errors(path):
             if _version(db, path) < NEWEST:
                 _migrate(db)
     except OSError as error:
@@ -71,7 +71,7 @@ def read_store(data_dir: Path) -> Store | None:
         return None
     quiet = not path.with_name(NAME + "-wal").exists()
     db = _connect(f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}", path)
-    with _named(path):
+    with named_errors(path):
         if _version(db, path) == 0:
             db.close()
             return None
@@ -79,7 +79,7 @@ def read_store(data_dir: Path) -> Store | None:
 
 
 def _connect(uri: str, path: Path) -> sqlite3.Connection:
-    with _named(path):
+    with named_errors(path):
         db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA synchronous = FULL")
@@ -108,11 +108,13 @@ def _migrate(db: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ones that name the file and say what to do."""
+def named_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ones that name the file and say what to do; those that only a bug of ours makes are let through."""
     try:
         yield
     except sqlite3.DatabaseError as error:
+        if type(error) not in (sqlite3.DatabaseError, sqlite3.OperationalError):
+            raise
         text = str(error)
         if "locked" in text or "busy" in text:
             message = f"{path} is locked by another program; try again when it has ended"
@@ -120,5 +122,5 @@ def _named(path: Path) -> Iterator[None]:
         if isinstance(error, sqlite3.OperationalError) and "not a database" not in text and "malformed" not in text:
             message = f"{path}: the state cannot be used: {text}"
             raise UnavailableError(message) from error
-        message = f"{path} is damaged ({text}): move it away, and the next pass rebuilds what the run folders can prove"
+        message = f"{path} is damaged ({text}): move {path.name}* away, and the next pass rebuilds what the run folders can prove"
         raise RejectedError(message) from error

@@ -47,12 +47,14 @@ def test_i1_i3_programs_in_real_workers_that_are_killed_end_the_same_in_every_re
     for seed in range(FIRST_SEED, FIRST_SEED + KILLED):
         uid, chance = f"r{seed}", random.Random(seed)
         made.create(uid, {"seed": seed, "effects": str(tmp_path / f"{uid}.effects")}, {"cancel": {"grace_ms": 50}})
+        patience = 0.05
         while made.history(uid).finished is None:
+            patience += 0.05
             before = _executed(tmp_path, uid)
             completed = {record["key"] for record in made.records(uid) if record["type"] in ("completed", "failed")}
             worker = made.spawn(uid=uid)
             worker.order(uid, made.history(uid).claim + 1)
-            time.sleep(0.02 + chance.random() * 0.1)
+            time.sleep(patience / 2 + chance.random() * patience)
             worker.kill()
             killed += worker.wait() == -9
             again = {line.split()[0].partition("/")[2] for line in _executed(tmp_path, uid)[len(before) :]} & completed

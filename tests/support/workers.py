@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -76,7 +77,7 @@ class Bench:
     ) -> "Worker":
         """Start a worker without orders; with `uid` its output goes to that run's output.log."""
         self._workers += 1
-        return Worker(self, f"w{self._workers}", capacity, linger_ms, park_after_ms, env or {}, uid)
+        return Worker(self, f"w{self._workers}-{secrets.token_hex(4)}", capacity, linger_ms, park_after_ms, env or {}, uid)
 
     def run(self, uid: str, value: Any = None, *, settings: Mapping[str, Any] | None = None, timeout: float = 20, **spawn: Any) -> History:
         """Create a run, carry it out in one worker, and return its history."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found]  # without the enumerations, which take a tenth of our start
 import os
 import select
+import sys
 from _queue import SimpleQueue
 from _thread import allocate_lock, start_new_thread
+from time import sleep
 
 from ty_worker import forks, output
 from ty_worker.clock import monotonic
@@ -29,6 +31,7 @@ _STORAGE = 70
 _TICK = 1.0
 _MOST_LEFTOVERS = 32
 _AT_EXIT = 2.0
+_LOOK = 0.002
 _exit, _write, _read, _open, _close = os._exit, os.write, os.read, os.open, os.close
 
 
@@ -171,9 +174,6 @@ class Host:
             self._take(self._waiting.pop(0))
 
     def _greet(self, hello: Record) -> None:
-        if hello["protocol"] < 1:
-            output.report(f"protocol {hello['protocol']} is not known")
-            _exit(1)
         self.id, self.park_after_ms, self._changed = hello["worker"], hello["park_after_ms"], hello["changed"]
         self.code = Code(hello["code"], hello["entry"], hello["paths"])
         self._linger = hello["linger_ms"] / 1000
@@ -247,7 +247,10 @@ def _end() -> NoReturn:
 def _at_exit(done: object) -> None:
     import atexit
 
+    loops = sys.modules.get("ty_worker.loops")
     try:
+        while loops is not None and loops.cleaning:
+            sleep(_LOOK)
         atexit._run_exitfuncs()
     finally:
         done.release()  # type: ignore[attr-defined]

@@ -36,23 +36,25 @@ class Code:
 
     def _load(self) -> Callable[..., Any]:
         file = os.path.join(self._folder, self._entry)
-        self._prepare()
         if not os.path.isfile(file):
             message = f"{self._entry}: there is no such file in the code"
             raise LoadError(message)
+        self._prepare(file)
         try:
             module = self._import(file)
         except BaseException as error:  # whatever the user's module raises, also sys.exit()
             raise self._explain(error) from error
         return self._pick(module)
 
-    def _prepare(self) -> None:
+    def _prepare(self, file: str) -> None:
         if self._prepared:
             return
         self._prepared = True
         os.chdir(self._folder)
+        sys.argv[:] = [file]
         sys.path[:0] = [self._folder, *self._paths]
-        sys.dont_write_bytecode = True  # the folder is a snapshot
+        if sys.pycache_prefix is None:
+            sys.dont_write_bytecode = True  # the folder is a snapshot
 
     def _import(self, file: str) -> ModuleType:
         """Import the entry under its own name, so that other processes find its functions, unless that name belongs to another module."""

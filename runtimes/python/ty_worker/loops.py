@@ -242,6 +242,8 @@ class Loops:
     def stop(self) -> None:
         """Run no code any more. Under the lock."""
         self._stopping = True
+        if self._over:
+            cleaning.add(self)
         self._in_loop(self._loop.stop)
 
     @property
@@ -264,9 +266,11 @@ class Loops:
         if tasks:
             _left_for_ever.append(self._kept)
         self._loop.close()
+        cleaning.discard(self)
 
 
 _left_for_ever: list[object] = []
+cleaning: set[Loops] = set()  # fronts whose body has ended, and that end the rest; not for long
 
 
 def _nothing() -> None:

@@ -153,13 +153,18 @@ class Threads:
         strand, running = call.waiter, call.running
         if running is None:
             return
-        call.inline = self._alive == 1 or not call.timeout_ms
+        call.inline = self._alive == 1 or not call.timeout_ms or not self._start_aside(call, running)
         if call.inline:
             strand.task = (call, running)
             strand.wake()
-        else:
-            context = call.context.copy()  # the thread of the last try may still be in it
+
+    def _start_aside(self, call: StepCall, running: Try) -> bool:
+        context = call.context.copy()  # the thread of the last try may still be in it
+        try:
             self._pool.run(lambda: context.run(self._run_aside, call, running))
+        except RuntimeError:  # there are not enough threads
+            return False
+        return True
 
     def give_up(self, call: StepCall) -> None:
         """Go on without the thread of a try that took too long, unless it comes back soon. Under the lock."""

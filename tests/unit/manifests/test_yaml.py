@@ -247,7 +247,10 @@ def test_the_worst_file_of_a_mebibyte_costs_neither_seconds_nor_memory() -> None
     tracemalloc.stop()
 
 
-@pytest.mark.parametrize("text", [*SCALARS, "1e3", "- a", "a: b", " x", "x ", "#", "line\nline", "\t", "0", "é", "%", "!!str", "&a", "*a"])
+@pytest.mark.parametrize(
+    "text",
+    [*SCALARS, "1e3", "- a", "a: b", " x", "x ", "#", "\x85", "\u2028", "a\x85b", "\ta", "line\nline", "\t", "0", "é", "%", "!!str", "&a", "*a"],
+)
 def test_what_we_write_is_read_back_as_it_was(text: str) -> None:
     value = {"a": text, text or "k": [text, 1, 1.5, True, None, {"b": text}]}
 
