@@ -3,9 +3,6 @@
 import json
 import os
 import re
-import shutil
-import subprocess
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,6 +63,8 @@ def _pip_needs(revision: Revision, code: Mapping[str, bytes]) -> Needs | None:
 
 def script_metadata(revision: Revision, source: bytes) -> Mapping[str, Json]:
     """Return the `script` block of a Python file (PEP 723), empty if there is none. Raises RejectedError."""
+    import tomllib
+
     blocks = [found for found in _PEP723.finditer(source.decode("utf-8", "replace")) if found["type"] == "script"]
     if not blocks:
         return {}
@@ -98,6 +97,8 @@ def install(needs: Needs, interpreter: Interpreter, folder: Path, resolved: str,
 
 
 def _npm(interpreter: Interpreter, folder: Path, progress: Progress) -> None:
+    import shutil
+
     beside = Path(interpreter.path).with_name("npm")
     npm = str(beside) if beside.exists() else shutil.which("npm")
     if npm is None:
@@ -110,6 +111,8 @@ def _npm(interpreter: Interpreter, folder: Path, progress: Progress) -> None:
 
 
 def _pip(interpreter: Interpreter, folder: Path, progress: Progress) -> None:
+    import subprocess
+
     check = subprocess.run([interpreter.path, "-I", "-c", "import pip"], capture_output=True, check=False, timeout=60)
     if check.returncode:
         message = f"the workflow names Python packages, and {interpreter.path} has no pip to install them: install pip for it, or name another Python"
@@ -120,6 +123,8 @@ def _pip(interpreter: Interpreter, folder: Path, progress: Progress) -> None:
 
 
 def _run(command: list[str], folder: Path, env: Mapping[str, str]) -> None:
+    import subprocess
+
     try:
         done = subprocess.run(
             command,

@@ -4,6 +4,7 @@ Everything it knows is in its folder: `runs/`, `workers/`, `revisions/`, `deps/`
 the same, so nothing is handed over when a reconciler dies.
 """
 
+import errno
 import os
 import secrets
 import time
@@ -33,6 +34,7 @@ from reconciler.compute import (
     Refused,
     Revision,
     Unclaimed,
+    Unknown,
     Watched,
 )
 from reconciler.digest import Json, digest_of
@@ -110,6 +112,8 @@ class ExecAdapter:
             return self._judge(uid, claim)
         except DamagedError as error:
             return Quarantined(f"the journal of this run is damaged: {self._files(uid).journal}: {error}")
+        except UnavailableError as error:
+            return Unknown(str(error))
 
     def _judge(self, uid: str, claim: int) -> Observation:
         while True:
@@ -142,7 +146,7 @@ class ExecAdapter:
             except (RejectedError, DamagedError) as error:
                 outcomes.append(Refused(order.uid, "conflict", str(error), again=False))
                 continue
-            except OSError as error:
+            except (UnavailableError, OSError) as error:
                 outcomes.append(_no_room(order, error))
                 continue
             created |= written
@@ -283,8 +287,11 @@ class ExecAdapter:
                 yield Found(uid, history.order)
 
     def examine(self) -> list[Finding]:
-        """Look for the interpreters."""
-        found = []
+        """Look for the interpreters, and whether the folders may be used."""
+        places = [self._dir, *(self._dir / name for name in _FOLDERS)]
+        shut = [str(place) for place in places if os.path.lexists(place) and not os.access(place, os.R_OK | os.W_OK | os.X_OK)]
+        advice = f"chmod 700 {' '.join(shut)}"
+        found = [Finding("run folders", not shut, f"{', '.join(shut)} cannot be used: no permission" if shut else str(self._dir), advice)]
         for runtime in ("node", "python"):
             try:
                 interpreter = self._interpreters.get(runtime)
@@ -337,10 +344,14 @@ class ExecAdapter:
     def _history(self, uid: str) -> tuple[int, History | None]:
         """Return a journal's size and what it tells; one that has not grown is not read again."""
         files = self._files(uid)
-        size = files.size()
-        known = self._read.get(uid)
+        try:
+            size = files.size()
+            known = self._read.get(uid)
+            data = b"" if known is not None and known[0] == size else files.read()
+        except OSError as error:
+            message = f"{files.journal} cannot be read: {error.strerror}"
+            raise UnavailableError(message) from error
         if known is None or known[0] != size:
-            data = files.read()
             known = (len(data), fold(data)) if data else (size, None)
             self._read[uid] = known
             self._forget_order(uid, known[1])
@@ -381,7 +392,7 @@ class ExecAdapter:
     def _quietly(self, uid: str) -> History | None:
         try:
             return self._history(uid)[1]
-        except DamagedError:
+        except (DamagedError, UnavailableError):
             return None
 
     def _forget(self, worker: Worker) -> None:
@@ -393,9 +404,8 @@ class ExecAdapter:
 
 def _no_room(order: Order, error: Exception) -> Refused:
     said = error.strerror if isinstance(error, OSError) else str(error)
-    return Refused(
-        order.uid, "no-space" if isinstance(error, OSError) else "unavailable", f"the run could not be handed to a worker: {said}", again=True
-    )
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return Refused(order.uid, "no-space" if full else "unavailable", f"the run could not be handed to a worker: {said}", again=True)
 
 
 def _sweep(folder: Path) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
@@ -50,6 +48,8 @@ class Interpreters:
         return self._known[runtime]
 
     def _find(self, runtime: str) -> Interpreter:
+        import shutil
+
         wanted = self._configured.get(runtime, "")
         path = shutil.which(wanted or ("node" if runtime == "node" else "python3")) or (
             None if wanted or runtime == "node" else shutil.which("python")
@@ -84,6 +84,8 @@ class Interpreters:
 
 
 def _ask(runtime: str, path: str) -> Interpreter:
+    import subprocess
+
     try:
         answer = subprocess.run([path, *_ASK[runtime]], capture_output=True, text=True, timeout=_SECONDS, check=True, cwd="/")
         executable, version = json.loads(answer.stdout)

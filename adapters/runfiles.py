@@ -1,7 +1,6 @@
 """The files of runs under a path prefix, as `runtimes/PROTOCOL.md` section 2 lays them out."""
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -145,6 +144,8 @@ class RunFiles:
 
     def remove(self) -> None:
         """Remove everything of the run, the journal last, so that a crash in between leaves a run that can be removed again."""
+        import shutil
+
         for folder in (self.inbox, self.files):
             shutil.rmtree(folder, ignore_errors=True)
         for path in (self.output, self.journal):

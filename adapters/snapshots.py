@@ -1,7 +1,6 @@
 """Revisions on this machine: immutable, content-addressed snapshots of code, with what they depend on beside them."""
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -51,6 +50,8 @@ class Snapshots:
         return {"interpreter": interpreter.path, "version": interpreter.version, "dependencies": resolved}
 
     def _write(self, target: Path, code: Mapping[str, bytes], needs: Needs | None) -> None:
+        import shutil
+
         self._revisions.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self._revisions / f".{target.name}.{os.getpid()}"
         shutil.rmtree(temporary, ignore_errors=True)
@@ -80,6 +81,8 @@ class Snapshots:
         temporary.rename(link)
 
     def _install(self, digest: str, needs: Needs, interpreter: Interpreter, progress: Progress) -> Json:
+        import shutil
+
         target = self._deps / f"{digest}-{interpreter.tag}"
         resolved = target / "resolved.json"
         if not target.is_dir():
@@ -98,6 +101,8 @@ class Snapshots:
 
     def remove(self, digest: str) -> None:
         """Remove a revision and what was installed for it."""
+        import shutil
+
         for folder in (self._revisions / digest, *self._deps.glob(f"{digest}-*")):
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,7 +1,6 @@
 """The program as the command line uses it: settings, folders, state and platforms put together."""
 
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ from reconciler.model import Code, Desired, Place
 from reconciler.plan import Limits
 from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
-from reconciler.registry import open_adapters
+from reconciler.registry import Adapters
 from reconciler.secret import resolve
 from reconciler.state import Store, named_errors, open_store, read_store, runs, workflows
 from reconciler.unavailable import with_remarks
@@ -81,9 +80,15 @@ class Service:
         self._memory = Memory()
 
     @cached_property
-    def adapters(self) -> dict[str, Adapter]:
+    def adapters(self) -> Mapping[str, Adapter]:
         """The platforms that the settings enable."""
-        return open_adapters(self.settings)
+        return Adapters(self.settings)
+
+    @property
+    def enabled(self) -> frozenset[str]:
+        """The names of the platforms that the settings enable."""
+        chosen = self.settings.adapters
+        return frozenset(name for name in ("exec", "docker", "cloudflare") if getattr(chosen, name).enabled)
 
     @property
     def limits(self) -> Limits:
@@ -113,7 +118,7 @@ class Service:
         options = manifests.LoadOptions(
             environment=self.environment or self.settings.environment or None,
             default_adapter=self.settings.default_adapter,
-            enabled_adapters=frozenset(self.adapters),
+            enabled_adapters=self.enabled,
             cache_dir=self.data_dir / "cache",
             write_cache=writing,
             wait_unstable=True,
@@ -141,7 +146,7 @@ class Service:
         """The random id of this installation; empty where nothing was ever written."""
         try:
             return (self.data_dir / "installation").read_text().strip()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return ""
 
     def _make_scope(self) -> None:
@@ -149,6 +154,8 @@ class Service:
         path = self.data_dir / "installation"
         if path.exists():
             return
+        import secrets
+
         temporary = path.with_suffix(f".{os.getpid()}")
         with open(temporary, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(secrets.token_hex(8) + "\n")

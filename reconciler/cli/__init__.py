@@ -38,7 +38,7 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
-        _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+        _complain(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror} (`ty-openworkflow doctor` looks for the cause)")
         code = 1
     sys.exit(code)
 

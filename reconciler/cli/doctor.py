@@ -50,7 +50,9 @@ def _data_dir(service: Service) -> Iterator[Finding]:
         yield Finding("data_dir", writable, f"{folder} is not there yet", f"{parent} cannot be written to: choose another data_dir")
         return
     facts = folder.stat()
-    if facts.st_uid != os.geteuid():
+    if not folder.is_dir():
+        yield Finding("data_dir", False, f"{folder} is no folder", "name another data_dir in the settings, or move the file away")
+    elif facts.st_uid != os.geteuid():
         yield Finding("data_dir", False, f"{folder} belongs to uid {facts.st_uid}", "use a data_dir of your own, or run as its owner")
     elif facts.st_mode & 0o077:
         yield Finding("data_dir", False, f"{folder} has mode {facts.st_mode & 0o777:04o}: others can get in", f"chmod 700 {folder}")
@@ -103,6 +105,9 @@ def _database(service: Service) -> Iterator[Finding]:
 
 def _lock(service: Service) -> Iterator[Finding]:
     lock = FileLock(service.data_dir / "lock")
+    if lock.path.exists() and not os.access(lock.path, os.R_OK | os.W_OK):
+        yield Finding("lock", False, f"{lock.path} cannot be opened: no permission", f"chmod 600 {lock.path}")
+        return
     holder = lock.holder()
     if not holder:
         yield Finding("lock", True, "free")

@@ -54,7 +54,7 @@ def open_store(data_dir: Path) -> Store:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        db = _connect(f"{path.absolute().as_uri()}?mode=rw", path)
+        db = _connect(path, "mode=rw")
         with named_errors(path):
             if _version(db, path) < NEWEST:
                 _migrate(db)
@@ -70,7 +70,7 @@ def read_store(data_dir: Path) -> Store | None:
     if not path.exists():
         return None
     quiet = not path.with_name(NAME + "-wal").exists()
-    db = _connect(f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}", path)
+    db = _connect(path, f"mode=ro{'&immutable=1' if quiet else ''}")
     with named_errors(path):
         if _version(db, path) == 0:
             db.close()
@@ -78,7 +78,9 @@ def read_store(data_dir: Path) -> Store | None:
     return Store(db, path, writable=False)
 
 
-def _connect(uri: str, path: Path) -> sqlite3.Connection:
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    name = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    uri = f"file:{name}?{how}"
     with named_errors(path):
         db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
         db.execute("PRAGMA foreign_keys = ON")
@@ -120,7 +122,7 @@ def named_errors(path: Path) -> Iterator[None]:
             message = f"{path} is locked by another program; try again when it has ended"
             raise UnavailableError(message) from error
         if isinstance(error, sqlite3.OperationalError) and "not a database" not in text and "malformed" not in text:
-            message = f"{path}: the state cannot be used: {text}"
+            message = f"{path}: the state cannot be used: {text} (`ty-openworkflow doctor` looks for the cause)"
             raise UnavailableError(message) from error
         message = f"{path} is damaged ({text}): move {path.name}* away, and the next pass rebuilds what the run folders can prove"
         raise RejectedError(message) from error

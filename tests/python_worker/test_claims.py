@@ -251,6 +251,19 @@ def workflow(input, ctx):
     assert max(made.history(f"r{number}").finished["output"] for number in range(6)) == 2  # type: ignore[index]
 
 
+def test_orders_beyond_the_capacity_wait_for_their_turn_and_need_no_further_wake(bench: MakeBench) -> None:
+    made = bench("def workflow(input, ctx):\n    return ctx.step('s', lambda: 1)\n")
+    for number in range(100):
+        made.create(f"r{number}")
+    worker = made.spawn(capacity=4, linger_ms=200)
+    for number in range(100):
+        worker._line({"type": "order", "uid": f"r{number}", "claim": 1, "prefix": made.prefix(f"r{number}")})
+    worker.wake()
+
+    assert worker.wait() == 0
+    assert {made.history(f"r{number}").status for number in range(100)} == {"completed"}
+
+
 def test_parked_runs_leave_their_threads_behind_and_the_worker_does_not_linger(bench: MakeBench) -> None:
     made = bench("def workflow(input, ctx):\n    ctx.sleep('z', 3600)\n")
     worker = made.spawn(capacity=50, linger_ms=60_000)

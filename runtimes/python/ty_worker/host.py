@@ -133,6 +133,7 @@ class Host:
                 self._take_orders()
                 for run in self._hosted():
                     run.read_inbox()
+            self._take_waiting()
             upcoming = min((run.tick() for run in self._hosted()), default=NEVER)
             upcoming = min(upcoming, self._end_if_idle())
             moment = monotonic()
@@ -170,6 +171,9 @@ class Host:
                 self._waiting.append(record)
             elif record["type"] == "drain":
                 self._draining = True
+        self._take_waiting()
+
+    def _take_waiting(self) -> None:
         while self._waiting and self._room():
             self._take(self._waiting.pop(0))
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-_write, _truncate, _close = os.write, os.ftruncate, os.close
+_write, _pread, _stat, _truncate, _close = os.write, os.pread, os.fstat, os.ftruncate, os.close
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+_READ = 1 << 16
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -88,11 +89,13 @@ class Journal:
         return history
 
     def _read(self, offset: int) -> bytes:
-        parts = []
-        while part := os.pread(self._fd, 1 << 22, offset):
+        parts, size = [], _READ
+        while True:
+            part = _pread(self._fd, size, offset)
             parts.append(part)
-            offset += len(part)
-        return b"".join(parts)
+            if len(part) < size:
+                return b"".join(parts)
+            offset, size = offset + size, size * 4
 
     def append(self, kind: str, tail: str = "") -> int:
         """Write one record and return where it ends; `tail` is JSON text of further members. Raises ClosedError."""
@@ -130,7 +133,7 @@ class Journal:
         """Remove the part of a line that found room."""
         if count:
             try:
-                _truncate(self._fd, os.fstat(self._fd).st_size - count)
+                _truncate(self._fd, _stat(self._fd).st_size - count)
             except OSError as error:
                 self._broken(f"{self._path}: {error.strerror}")
 
