@@ -7,13 +7,13 @@ the same, so nothing is handed over when a reconciler dies.
 import errno
 import os
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from adapters.crew import Crew
 from adapters.interpreters import Interpreter, Interpreters
-from adapters.processes import Worker, is_locked, kill_tree, read_worker, reap, spawn
+from adapters.processes import Worker, is_locked, kill_tree, reap
 from adapters.runfiles import RunFiles, finished, instant, seen, sync_folder
 from adapters.snapshots import Snapshots
 from reconciler.assets import asset
@@ -47,7 +47,6 @@ from reconciler.values import frozen
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
 _NODE_FLAGS = ("--experimental-detect-module", "--disable-warning=ExperimentalWarning", "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON")
 _FOLDERS = ("runs", "workers", "changed", "revisions", "deps")
-_LOG_KEPT_SECONDS = 86_400
 _BATCH = 16
 
 
@@ -74,7 +73,7 @@ class ExecAdapter:
         self._dir = Path(settings.work_dir)
         self._interpreters = Interpreters({"node": settings.node, "python": settings.python}, self._dir / "interpreters.json")
         self._snapshots = Snapshots(self._dir)
-        self._workers: dict[str, Worker] | None = None
+        self._crew = Crew(self._dir / "workers", self._quietly)
         self._read: dict[str, tuple[int, History | None]] = {}
 
     # Revisions
@@ -127,7 +126,7 @@ class ExecAdapter:
                 return LetGo(facts, history.let_go, Status(history.status), instant(history.due()))
             if history.claim >= claim and is_locked(self._lock(history.worker)):
                 return Live(facts, Status(history.status), instant(history.due()))
-            ordered = history.claim < claim and self._is_ordered(uid, claim)
+            ordered = history.claim < claim and self._crew.has_order(uid, claim)
             if self._files(uid).size() != size:
                 continue  # written between the read and the look at the lock
             return Unclaimed(facts, ordered) if history.claim < claim else Gone(facts)
@@ -135,7 +134,7 @@ class ExecAdapter:
     def start(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:  # noqa: ARG002  # a spawn is too quick to tell of
         """Write first records, then hand each worker its share: idempotent, since a claim is taken once only."""
         self._make_folders()
-        self._sweep_dead()
+        self._crew.sweep()
         outcomes: list[Outcome] = []
         ready = []
         created = False
@@ -179,7 +178,7 @@ class ExecAdapter:
                 if len(shares.get(worker.id, ())) >= _BATCH:
                     worker.append(shares.pop(worker.id))
         for name, lines in shares.items():
-            self._all_workers()[name].append(lines)
+            self._crew.living()[name].append(lines)
         return outcomes
 
     def _place(self, order: Order, line: Mapping[str, Any]) -> Worker:
@@ -187,21 +186,16 @@ class ExecAdapter:
         capacity = 1 if order.alone else int(order.revision.block.get("runsPerWorker", self._settings.runs_per_worker))
         env = self._environment(order.env)
         place = digest_of([order.revision.digest, sorted(env.items()), capacity])
-        if capacity > 1:
-            for worker in self._all_workers().values():
-                if worker.hello.get("place") == place and not worker.drained and len(worker.orders) < capacity and worker.end >= 0 and worker.alive():
-                    return worker
-        return self._spawn(order, line, env, capacity, place)
+        worker = self._crew.with_room(place, capacity) if capacity > 1 else None
+        return worker or self._spawn(order, line, env, capacity, place)
 
     def _spawn(self, order: Order, line: Mapping[str, Any], env: Mapping[str, str], capacity: int, place: str) -> Worker:
         interpreter = self._interpreters.get(order.revision.runtime)
-        name = f"w{secrets.token_hex(6)}"
-        folder = str(self._dir / "workers" / name)
         digest = order.revision.digest
         hello = {
             "type": "hello",
             "protocol": PROTOCOL,
-            "worker": name,
+            "worker": f"w{secrets.token_hex(6)}",
             "revision": digest,
             "code": self._snapshots.code(digest),
             "entry": order.revision.entry,
@@ -212,10 +206,8 @@ class ExecAdapter:
             "changed": str(self._dir / "changed"),
             "place": place,
         }
-        output = self._files(order.uid).output if capacity == 1 else os.path.join(folder, "log")
-        worker = spawn(folder, hello, [line], [*self._command(interpreter), folder], env, output)
-        self._all_workers()[name] = worker
-        return worker
+        output = self._files(order.uid).output if capacity == 1 else ""
+        return self._crew.engage(hello, [line], self._command(interpreter), env, output)
 
     def _command(self, interpreter: Interpreter) -> list[str]:
         if interpreter.runtime == "node":
@@ -232,7 +224,7 @@ class ExecAdapter:
         """Put a message into the inbox and wake whoever holds the run."""
         self._files(uid).send(message)
         history = self._history(uid)[1]
-        worker = None if history is None else self._all_workers().get(history.worker)
+        worker = None if history is None else self._crew.living().get(history.worker)
         if worker is not None:
             worker.wake()
 
@@ -306,8 +298,7 @@ class ExecAdapter:
     def watched(self) -> Watched:
         """Watch `changed/`, and the pipes of the workers for their deaths."""
         self._make_folders()
-        ends = tuple(worker.end for worker in self._all_workers().values() if worker.end >= 0)
-        return Watched((str(self._dir / "changed"),), ends)
+        return Watched((str(self._dir / "changed"),), self._crew.ends())
 
     def drain_changes(self) -> frozenset[str]:
         """Unlink the marks before anything is read, so that a change after that makes a new one."""
@@ -316,17 +307,11 @@ class ExecAdapter:
         names = os.listdir(changed) if changed.is_dir() else []
         for name in names:
             (changed / name).unlink(missing_ok=True)
-        for worker in list(self._all_workers().values()):
-            if not worker.alive():
-                self._forget(worker)
-                names += worker.orders
-        return frozenset(names)
+        return frozenset([*names, *self._crew.bury()])
 
     def close(self) -> None:
         """Close the pipes; the workers go on."""
-        for worker in (self._workers or {}).values():
-            worker.close()
-        self._workers = None
+        self._crew.close()
 
     # Inside
 
@@ -354,40 +339,8 @@ class ExecAdapter:
         if known is None or known[0] != size:
             known = (len(data), fold(data)) if data else (size, None)
             self._read[uid] = known
-            self._forget_order(uid, known[1])
+            self._crew.let_go(uid, known[1])
         return known
-
-    def _forget_order(self, uid: str, history: History | None) -> None:
-        """Give a hosting worker its room back when it let go of a run."""
-        if self._workers is None or history is None or (history.finished is None and history.let_go is None):
-            return
-        worker = self._workers.get(history.worker)
-        if worker is not None and worker.orders.get(uid) == history.claim:
-            del worker.orders[uid]
-
-    def _is_ordered(self, uid: str, claim: int) -> bool:
-        return any(worker.orders.get(uid) == claim and worker.alive() for worker in self._all_workers().values())
-
-    def _sweep_dead(self) -> None:
-        """Remove the folders of dead workers. Only where workers are started: one that is just being started looks dead to others."""
-        living = self._all_workers()
-        for entry in (self._dir / "workers").iterdir():
-            if entry.name not in living and not is_locked(str(entry / "lock")):
-                _sweep(entry)
-
-    def _all_workers(self) -> dict[str, Worker]:
-        """Return the living workers; on first use those that others started are found."""
-        if self._workers is None:
-            self._workers = {}
-            folder = self._dir / "workers"
-            for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-                worker = read_worker(str(entry))
-                if worker is not None and worker.alive():
-                    worker.open_end()
-                    self._workers[worker.id] = worker
-                    for uid in list(worker.orders):
-                        self._forget_order(uid, self._quietly(uid))
-        return self._workers
 
     def _quietly(self, uid: str) -> History | None:
         try:
@@ -395,27 +348,8 @@ class ExecAdapter:
         except (DamagedError, UnavailableError):
             return None
 
-    def _forget(self, worker: Worker) -> None:
-        worker.close()
-        if self._workers is not None:
-            self._workers.pop(worker.id, None)
-        _sweep(Path(worker.folder))
-
 
 def _no_room(order: Order, error: Exception) -> Refused:
     said = error.strerror if isinstance(error, OSError) else str(error)
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     return Refused(order.uid, "no-space" if full else "unavailable", f"the run could not be handed to a worker: {said}", again=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the folder of a dead worker; what it printed outside of any run is kept for a day."""
-    log = folder / "log"
-    try:
-        if log.exists() and log.stat().st_size and time.time() - log.stat().st_mtime < _LOG_KEPT_SECONDS:  # noqa: TID251
-            return
-        for entry in folder.iterdir():
-            entry.unlink()
-        folder.rmdir()
-    except OSError:
-        return  # somebody else sweeps too

@@ -15,6 +15,7 @@ from reconciler.apply import Hands
 from reconciler.clock import Clock
 from reconciler.compute import Adapter, Progress
 from reconciler.config import Settings
+from reconciler.digest import Json
 from reconciler.errors import InvalidError, RejectedError, UsageError
 from reconciler.instants import stamp
 from reconciler.locks import FileLock
@@ -326,6 +327,22 @@ class Service:
             f"workflow {name!r} is in {', '.join(f'{place.project}/{place.environment}' for place in places)}: say which with --project and --env"
         )
         raise RejectedError(message)
+
+    def check_input(self, place: Place, workflow: str, value: Json) -> None:
+        """Check an input against the schema of a deployed workflow. Raises InvalidError."""
+        with self.reading() as store:
+            known = None if store is None else workflows.known_workflows(store, place).get(workflow)
+        schema = None if known is None else known.facts.get("input")
+        if schema is None:
+            return
+        from reconciler.schema import value_faults
+
+        faults = [f"{'.'.join(map(str, ['input', *path]))}: {told}" for path, told in value_faults(value, schema)]
+        if faults:
+            message = (
+                f"the input does not fit workflow {workflow!r}: {'; '.join(faults[:3])}{f' and {len(faults) - 3} more' if len(faults) > 3 else ''}"
+            )
+            raise InvalidError(message)
 
     def now_text(self) -> str:
         """Return the present instant as files carry it."""

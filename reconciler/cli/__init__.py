@@ -168,8 +168,7 @@ def _usage_error() -> type[Exception]:
 
 
 def _usage_text(error: Exception) -> str:
-    if not getattr(error, "message", ""):
-        return ""  # called without a command: the help was printed
-    context = getattr(error, "ctx", None)
+    context, explain = getattr(error, "ctx", None), getattr(error, "format_message", None)
     path = context.command_path if context is not None else "ty-openworkflow"
-    return f"{getattr(error, 'message', '') or error} (`{path} --help` explains)"
+    text = explain() if explain is not None else str(error)
+    return f"{text} (`{path} --help` explains)" if text else ""  # without a command the help was printed

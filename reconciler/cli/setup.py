@@ -11,7 +11,7 @@ from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption
 from reconciler.cli.options import Argument, option
 from reconciler.config import settings_path
-from reconciler.errors import RejectedError
+from reconciler.errors import RejectedError, UsageError
 from reconciler.service import PROJECT_FILE
 
 _HELLO_CODE = """\
@@ -54,6 +54,9 @@ def init(
     directory: Annotated[str | None, Argument("[DIR]", "Also make a project in this folder, with a lineage and a first workflow.")] = None,
 ) -> int:
     """Write the settings file and the local folder; with DIR also a project. What is there already is left alone."""
+    folder = None if directory is None else Path(directory).expanduser().absolute()
+    if folder is not None:
+        _check(folder)
     settings = settings_path(CONTEXT.options.config)
     if settings.exists():
         CONTEXT.say(f"kept     {settings}")
@@ -65,19 +68,26 @@ def init(
     service = CONTEXT.service
     service.local.mkdir(parents=True, exist_ok=True, mode=0o700)
     CONTEXT.say(f"folder   {service.local} (what deploy and start write)")
-    if directory is not None:
-        _project(Path(directory).expanduser().absolute())
+    if folder is not None:
+        _project(folder)
         CONTEXT.say(f"next: ty-openworkflow plan {directory} && ty-openworkflow reconcile --once --wait {directory}")
     else:
         CONTEXT.say("next: ty-openworkflow deploy hello -f hello.js && ty-openworkflow start hello --wait")
     return 0
 
 
-def _project(folder: Path) -> None:
-    name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in folder.name.lower()).strip("-")[:63] or "project"
+def _check(folder: Path) -> None:
+    """Check that a project can be made in a folder, before anything is written."""
+    if folder.exists() and not folder.is_dir():
+        message = f"{folder} is not a folder"
+        raise UsageError(message)
     if (folder / PROJECT_FILE).exists():
         message = f"{folder / PROJECT_FILE} is there already: this folder is a project"
         raise RejectedError(message)
+
+
+def _project(folder: Path) -> None:
+    name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in folder.name.lower()).strip("-")[:63] or "project"
     folder.mkdir(parents=True, exist_ok=True)
     lineage = secrets.token_hex(8)
     text = f"apiVersion: ty-openworkflow/v1\nkind: Project\nmetadata: {{name: {name}}}\nspec:\n  lineage: {lineage}  # who this folder is, on every machine: keep it\n"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import sys
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
+from reconciler import manifests
 from reconciler.actions import Plan
 from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption, TimeoutOption, duration_option, show_problems
@@ -21,9 +23,13 @@ from reconciler.manifests import write_object
 from reconciler.model import TERMINAL, Desired, Place, Status
 from reconciler.render import aligned, one_line, plan_lines
 from reconciler.service import Passed
+from reconciler.state import queries
 
 _RUNTIMES = {".py": "python", ".js": "node", ".mjs": "node", ".cjs": "node"}
 _FILES = {"python": "workflow.py", "node": "workflow.js"}
+_ADAPTERS = ("exec", "docker", "cloudflare")
+_INVALID = InvalidError.exit_code
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 IdArgument = Annotated[str, Argument("ID", "Name of the workflow: a lower-case DNS label, such as my-workflow.")]
 
 
@@ -40,6 +46,10 @@ def deploy(
 ) -> int:
     """Write a workflow into the local folder and deploy it."""
     as_json = wants_json(output, as_json)
+    check_name("workflow", name)
+    if adapter is not None and adapter not in _ADAPTERS:
+        message = f"-a {adapter}: choose one of {', '.join(_ADAPTERS)}"
+        raise UsageError(message)
     code, ending = _code(file)
     chosen = runtime or _RUNTIMES.get(ending) or ("python" if _looks_like_python(code) else "node")
     if chosen not in _FILES:
@@ -48,8 +58,12 @@ def deploy(
     code_file = f"workflow{ending}" if ending in _RUNTIMES and _RUNTIMES[ending] == chosen else _FILES[chosen]
     spec: dict[str, Json] = {"title": title, "description": description, "version": version, "runtime": chosen, "adapter": adapter}
     document = _document("Workflow", name, {**{key: value for key, value in spec.items() if value is not None}, "code": {"file": code_file}})
+    before = _kept(f"{name}/workflow.yaml", f"{name}/{code_file}")
     write_object(CONTEXT.service.local, f"{name}/workflow.yaml", document, {f"{name}/{code_file}": code})
     passed = _local_pass("deploy", f"workflow/{name}", None)
+    if _refused(passed, f"workflow/{name}") == _INVALID:
+        _put_back(before)
+        return _INVALID
     if as_json:
         return close(passed, [], waited=False)
     failures(passed)
@@ -59,19 +73,48 @@ def deploy(
     return code_
 
 
+def check_name(what: str, name: str) -> None:
+    """Check a name before files are called by it. Raises UsageError."""
+    if not _NAME.fullmatch(name):
+        hint = "use lower-case letters, digits and '-', at most 63, with a letter or a digit first and last"
+        message = f"{name!r} is no name of a {what}: {hint}"
+        raise UsageError(message)
+
+
+def _kept(*paths: str) -> dict[Path, bytes | None]:
+    """Return what files of the local folder hold, None for those that are not there."""
+    files = [CONTEXT.service.local / path for path in paths]
+    return {file: file.read_bytes() if file.exists() else None for file in files}
+
+
+def _put_back(before: Mapping[Path, bytes | None]) -> None:
+    """Put back what was there before an object that turned out to be invalid: it would be in everybody's way."""
+    for path, content in before.items():
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(content)
+    for folder in {path.parent for path in before}:
+        with suppress(OSError):
+            folder.rmdir()  # unless there is something else in it
+
+
 def _code(file: str | None) -> tuple[bytes, str]:
-    """Read the code that is to be deployed, and the ending of its name."""
+    """Read the code that is to be deployed, and the ending of its name. Raises UsageError."""
     if file is None and sys.stdin.isatty():
         message = "no code: name a file with -f FILE, or pipe the code in"
         raise UsageError(message)
-    if file in (None, "-"):
-        return sys.stdin.buffer.read(), ""
     path = Path(str(file)).expanduser()
     try:
-        return path.read_bytes(), path.suffix
-    except OSError as error:
-        message = f"-f {file}: {error.strerror}"
+        code, ending = (sys.stdin.buffer.read(), "") if file in (None, "-") else (path.read_bytes(), path.suffix)
+        empty = not code.decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"-f {file}: {error.strerror if isinstance(error, OSError) else 'it is no text in UTF-8'}"
         raise UsageError(message) from error
+    if empty:
+        message = f"-f {file or '-'}: there is no code, it is empty"
+        raise UsageError(message)
+    return code, ending
 
 
 def _looks_like_python(code: bytes) -> bool:
@@ -111,11 +154,18 @@ def start(
     place = service.workflow_place(workflow)
     moment = service.now_text()
     run = run_name or f"{workflow[:40].rstrip('-')}-{moment[:19].replace('-', '').replace(':', '').lower()}z-{secrets.token_hex(2)}"
+    check_name("run", run)
     spec: dict[str, Json] = {"workflow": workflow, "input": _input(value, input_file)}
+    service.check_input(place, workflow, spec["input"])
     if no_task:
         spec["task"] = False
+    before = _kept(f"runs/{run}.yaml", f"runs/{run}.input.json")
     _write_run(run, spec, place)
     passed = _local_pass("start", f"run/{run}", frozenset({run}))
+    refused = _refused(passed, f"run/{run}")
+    if refused:
+        _put_back(before)
+        return refused
     if not as_json:
         CONTEXT.say(run)
     failures(passed)
@@ -138,16 +188,18 @@ def _input(value: str | None, input_file: str | None) -> Json:
         raise UsageError(message)
     if input_file is not None:
         try:
-            value = sys.stdin.read() if input_file == "-" else Path(input_file).expanduser().read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            message = f"--input-file {input_file}: {error}"
+            data = sys.stdin.buffer.read() if input_file == "-" else Path(input_file).expanduser().read_bytes()
+        except OSError as error:
+            message = f"--input-file {input_file}: {error.strerror}"
             raise UsageError(message) from error
-    if value is None:
+    elif value is not None:
+        data = value.encode(errors="surrogateescape")
+    else:
         return None
     try:
-        return json.loads(value)
-    except ValueError as error:
-        message = f"the input is not JSON: {error}: {one_line(value, 60)}"
+        return manifests.parse_input(".json", data)
+    except manifests.RefusedError as error:
+        message = f"{f'--input-file {input_file}' if input_file else '-i'}: {error}: {one_line(data.decode(errors='replace'), 60)}"
         raise UsageError(message) from error
 
 
@@ -180,13 +232,17 @@ def _local_pass(who: str, about: str, only: frozenset[str] | None) -> Passed:
     return CONTEXT.service.reconcile([CONTEXT.service.local], who, show, only=only)
 
 
-def _exit(passed: Passed, about: str) -> int:
-    """Return the exit code of a command about one object: others' problems are not its own."""
+def _refused(passed: Passed, about: str) -> int:
+    """Return the exit code if an object was not taken as it is, else 0: others' problems are not its own."""
     if any(problem.about == about and not problem.warning for desired in passed.desired for problem in desired.problems):
-        return 3
+        return _INVALID
+    return 1 if any(notice.object == about for report in passed.reports for notice in report.plan.rejected) else 0
+
+
+def _exit(passed: Passed, about: str) -> int:
+    """Return the exit code of a command about one object."""
     failed = any(failure.object == about for report in passed.reports for failure in report.applied.failures)
-    rejected = any(notice.object == about for report in passed.reports for notice in report.plan.rejected)
-    return 1 if failed or rejected else 0
+    return _refused(passed, about) or (1 if failed else 0)
 
 
 def cancel(
@@ -281,5 +337,8 @@ def _not_local(about: str) -> None:
         message = f"{about} is declared in {os.path.join(row['owner'], row['source'])}: remove it there"
         raise RejectedError(message)
     place = CONTEXT.service.workflow_place(name)
-    message = f"{about} of {place.project}/{place.environment} is declared in a folder of its own: remove it there"
-    raise InvalidError(message)
+    with CONTEXT.service.reading() as store:
+        rows = [] if store is None else queries.list_workflows(store, project=place.project, environment=place.environment)
+    row = next(row for row in rows if row["name"] == name)
+    message = f"{about} is declared in {os.path.join(row['owner'], row['source'])}: remove it there"
+    raise RejectedError(message)

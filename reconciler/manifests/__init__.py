@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reconciler.manifests.code import read_code
+    from reconciler.manifests.files import RefusedError
+    from reconciler.manifests.inputs import parse_input
     from reconciler.manifests.loading import Manifests, load, load_local
     from reconciler.manifests.options import LoadOptions
     from reconciler.manifests.problems import report
@@ -18,16 +20,30 @@ if TYPE_CHECKING:
 _HOMES = {
     "LoadOptions": "options",
     "Manifests": "loading",
+    "RefusedError": "files",
     "install_schemas": "schemas",
     "load": "loading",
     "load_local": "loading",
+    "parse_input": "inputs",
     "read_code": "code",
     "report": "problems",
     "schema_text": "schemas",
     "write_object": "writing",
 }
 
-__all__ = ["LoadOptions", "Manifests", "install_schemas", "load", "load_local", "read_code", "report", "schema_text", "write_object"]
+__all__ = [
+    "LoadOptions",
+    "Manifests",
+    "RefusedError",
+    "install_schemas",
+    "load",
+    "load_local",
+    "parse_input",
+    "read_code",
+    "report",
+    "schema_text",
+    "write_object",
+]
 
 
 def __getattr__(name: str) -> Any:

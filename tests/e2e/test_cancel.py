@@ -105,7 +105,7 @@ def test_a_manifest_that_is_removed_cancels_its_running_run(site: Site) -> None:
     busy(site)
 
     (site.folder / "long.yaml").unlink()
-    site.pass_("--timeout", "20s")
+    site.pass_()
     site.cli.run("wait", "long", expect=5)
 
     check_canceled(site, "long")

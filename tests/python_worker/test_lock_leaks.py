@@ -8,7 +8,7 @@ import pytest
 
 from tests.python_worker.conftest import MakeBench
 from tests.python_worker.test_sequential import types
-from tests.support.workers import until
+from tests.support.workers import NODE, Bench, until
 
 _SLEEP = '["sleep", "30"]'
 _SPAWNERS = {
@@ -51,20 +51,39 @@ def _marked(worker: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("way", _SPAWNERS)
-@pytest.mark.parametrize("capacity", [1, 2])
-def test_a_killed_worker_leaves_its_lock_free_at_once(bench: MakeBench, way: str, capacity: int) -> None:
-    made = bench(_CODE.replace("{spawner}", _SPAWNERS[way]))
-    mark = made.folder / "mark"
-    made.create("u", str(mark))
+_NODE_SPAWNERS = {
+    "spawn": 'spawn("sleep", ["30"])',
+    "spawn stdio inherit": 'spawn("sleep", ["30"], { stdio: "inherit" })',
+    "spawn detached": 'spawn("sleep", ["30"], { detached: true, stdio: "ignore" }).unref()',
+    "spawn shell": 'spawn("sleep 30", { shell: true, stdio: "inherit" })',
+    "exec": 'exec("sleep 30")',
+    "execFile": 'execFile("sleep", ["30"])',
+    "fork": "fork(input.child)",
+    "fork detached": 'fork(input.child, { detached: true, stdio: "ignore" }).unref()',
+}
+_NODE_CODE = """
+import { exec, execFile, fork, spawn } from "node:child_process";
+import fs from "node:fs";
+export async function workflow(input, { step }) {
+  await step("s", async () => {
+    const child = {spawner};
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    fs.writeFileSync(input.mark, "");
+    await new Promise((resolve) => setTimeout(resolve, 30000));
+  });
+}
+"""
+
+
+def _check(made: Bench, value: object, mark: Path, capacity: int) -> None:
+    """Kill a worker that has a child, and see that nothing holds its lock or its pipe."""
+    made.create("u", value)
     worker = made.spawn(uid="u", capacity=capacity)
-    worker.id = worker.folder.name
     worker.order("u", 1)
     until(mark.exists)
     try:
         assert worker.alive()
-        children = [pid for pid in _marked(worker.id) if pid != worker.pid]
-        assert children, "the child that this is about has gone already"
+        assert [pid for pid in _marked(worker.id) if pid != worker.pid], "the child that this is about has gone already"
         worker.kill()
         worker.wait()
         assert not worker.alive()
@@ -73,6 +92,25 @@ def test_a_killed_worker_leaves_its_lock_free_at_once(bench: MakeBench, way: str
     finally:
         for pid in _marked(worker.id):
             os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("way", _SPAWNERS)
+@pytest.mark.parametrize("capacity", [1, 2])
+def test_i7_a_killed_worker_leaves_its_lock_free_at_once(bench: MakeBench, way: str, capacity: int) -> None:
+    made = bench(_CODE.replace("{spawner}", _SPAWNERS[way]))
+
+    _check(made, str(made.folder / "mark"), made.folder / "mark", capacity)
+
+
+@pytest.mark.skipif(NODE is None, reason="there is no node here")
+@pytest.mark.parametrize("way", _NODE_SPAWNERS)
+@pytest.mark.parametrize("capacity", [1, 2])
+def test_i7_a_killed_node_worker_leaves_its_lock_free_at_once(tmp_path: Path, way: str, capacity: int) -> None:
+    made = Bench(
+        tmp_path, {"main.mjs": _NODE_CODE.replace("{spawner}", _NODE_SPAWNERS[way]), "child.mjs": "setTimeout(() => {}, 30000);\n"}, runtime="node"
+    )
+
+    _check(made, {"mark": str(tmp_path / "mark"), "child": str(tmp_path / "code/child.mjs")}, tmp_path / "mark", capacity)
 
 
 @pytest.mark.parametrize("where", ["step", "body", "branch"])

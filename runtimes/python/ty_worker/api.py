@@ -77,7 +77,11 @@ class Context(_Calls):
         self._front = front
 
     def step(self, name: str, fn: Callable[..., Any], *, retry: Mapping[str, Any] | None = None, timeout: float | str | None = None) -> Any:
-        """Run `fn` once and for all, and return what it returned; a replay returns the same without running it."""
+        """Run `fn` once and for all, and return what it returned; a replay returns the same without running it.
+
+        A try that takes longer than `timeout` fails by the clock. Its thread is left to itself, since Python cannot end it: the code goes on
+        in another one, where it is replayed up to this step.
+        """
         if is_async(fn):
             message = f"{_STEP}: fn is an async function: write `async def workflow(input, ctx)` and `await ctx.step(...)`"
             raise TypeError(message)
@@ -109,7 +113,10 @@ class AsyncContext(_Calls):
     def step(
         self, name: str, fn: Callable[..., Any], *, retry: Mapping[str, Any] | None = None, timeout: float | str | None = None
     ) -> Coroutine[Any, Any, Any]:
-        """Run `fn` once and for all, and give what it returned; a replay gives the same without running it."""
+        """Run `fn` once and for all, and give what it returned; a replay gives the same without running it.
+
+        A try that takes longer than `timeout` fails by the clock: a coroutine is canceled, a function in a thread is left to itself.
+        """
         return self._front.perform(self._step(name, fn, retry, timeout))
 
     def sleep(self, name: str, duration: float | str) -> Coroutine[Any, Any, None]:

@@ -33,20 +33,6 @@ def _read(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
 
 
-def format_duration(ms: float) -> str:
-    """Write milliseconds exactly: `10m`, `1h30m`, `1.5s`, `250ms`."""
-    if ms < 1000:
-        return f"{ms:g}ms"
-    parts = []
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)):
-        count, ms = divmod(ms, size)
-        if count:
-            parts.append(f"{count:g}{unit}")
-    if ms:
-        parts.append(f"{ms / 1000:g}s")
-    return "".join(parts)
-
-
 def shown(value: object) -> str:
     """Describe a value in an error message: text in quotes, numbers as they are, else its type."""
     if isinstance(value, str):

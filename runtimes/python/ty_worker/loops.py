@@ -73,6 +73,7 @@ class Loops:
         self._loop = _Loop(selector)
         self._thread = 0
         self._committing = self._stopping = self._over = False
+        self._wanted = 0
         self._kept: list[object] = []
         self.resting = self.foreign = False
 
@@ -219,6 +220,7 @@ class Loops:
             self.wake()
             return
         with self._lock:
+            self._wanted = max(self._wanted, offset)
             if self._committing:
                 return
             self._committing = True
@@ -226,13 +228,11 @@ class Loops:
 
     def _commit(self) -> None:
         journal = self._attempt.journal
-        while True:
-            journal.sync(journal.end)
+        while self._committing:
+            journal.sync(self._wanted)
             with self._lock:
-                if journal.closed or journal.durable >= journal.end:
-                    self._committing = False
-                    break
-        self.wake()
+                self._committing = not journal.closed and journal.durable < self._wanted
+            self.wake()
 
     def wake(self) -> None:
         """Let the loop look whether something may be released. Under the lock or not."""

@@ -28,29 +28,28 @@ class Quiet:
     def look(self, now: int, moment: float) -> float:
         """Decide what the run does now. Returns the monotonic moment at which to look again."""
         attempt = self._attempt
-        if attempt.stopped or not attempt.front.resting:
+        if attempt.stopped:
+            return NEVER
+        due = attempt.next_due() if attempt.front.resting and not attempt.behind else None
+        self._tell(due, now)
+        if not attempt.front.resting:
             return NEVER
         if attempt.ending is not None:
             return self._watch("ending", 0.0, min(_GRACE, self._patience), moment, lambda: attempt.end(("refused", attempt.difference())))
         if attempt.behind:
             return self._watch("held", _GRACE, self._patience, moment, lambda: attempt.end(("stuck", attempt.difference())))
-        due = attempt.next_due()
-        if due is None:
-            return NEVER
-        if due - now > _WORTH_TELLING_MS and not self._told:
-            self._told = True
-            self._changed()
-        if due - now <= self._park_after_ms:
+        if due is None or due - now <= self._park_after_ms:
             return NEVER
         return self._watch("waits", 0.0, self._patience, moment, lambda: attempt.end(("parked", {"until": due, "waits": self._waits()})))
 
     def _waits(self) -> list[dict[str, str]]:
         return [{"key": call.key, "kind": call.wait_kind} for call in self._attempt.open.values()]
 
-    def over(self) -> None:
-        """Take note that a wait is over."""
-        if self._told:
-            self._told = False
+    def _tell(self, due: int | None, now: int) -> None:
+        """Tell when the run begins to wait, and when it goes on."""
+        waits = due is not None and (self._told or due - now > _WORTH_TELLING_MS)
+        if waits != self._told:
+            self._told = waits
             self._changed()
 
     def _watch(self, what: str, seconds: float, patience: float, moment: float, act: Callable[[], None]) -> float:

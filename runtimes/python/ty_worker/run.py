@@ -258,8 +258,6 @@ class Run:
 
     def _record(self, attempt: Attempt | None, outcome: tuple[str, Any]) -> tuple[int, int | None]:
         """Write the records of an outcome. Returns where they end, and when another attempt follows."""
-        if self._quiet is not None:
-            self._quiet.over()
         left = attempt.close() if attempt is not None else []
         if outcome[0] == "restart":
             return 0, 0

@@ -1,0 +1,102 @@
+"""The living workers of one folder: who they are, what was ordered from them, and who of them has died."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from adapters.processes import Worker, is_locked, read_worker, spawn
+from reconciler.journal import History
+
+_LOG_KEPT_SECONDS = 86_400
+
+
+class Crew:
+    """Workers by their names; those that another process started are found on first use."""
+
+    def __init__(self, folder: Path, history: Callable[[str], History | None]) -> None:
+        """`history` tells what has become of a run, None where that cannot be read."""
+        self._folder, self._history = folder, history
+        self._living: dict[str, Worker] | None = None
+
+    def living(self) -> dict[str, Worker]:
+        """Return the workers that are known to have lived at the last look."""
+        if self._living is None:
+            self._living = {}
+            for entry in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+                worker = read_worker(str(entry))
+                if worker is not None and worker.alive():
+                    worker.open_end()
+                    self._living[worker.id] = worker
+                    for uid in list(worker.orders):
+                        self.let_go(uid, self._history(uid))
+        return self._living
+
+    def with_room(self, place: str, capacity: int) -> Worker | None:
+        """Return a living worker of a place that can take one more run."""
+        for worker in self.living().values():
+            if worker.hello.get("place") == place and not worker.drained and len(worker.orders) < capacity and worker.end >= 0 and worker.alive():
+                return worker
+        return None
+
+    def has_order(self, uid: str, claim: int) -> bool:
+        """Say whether a living worker was ordered to take this claim."""
+        return any(worker.orders.get(uid) == claim and worker.alive() for worker in self.living().values())
+
+    def engage(
+        self, hello: Mapping[str, Any], orders: Sequence[Mapping[str, Any]], command: Sequence[str], env: Mapping[str, str], output: str
+    ) -> Worker:
+        """Start a worker with its first orders; without `output` it prints into a log of its own."""
+        folder = str(self._folder / hello["worker"])
+        worker = spawn(folder, hello, orders, [*command, folder], env, output or os.path.join(folder, "log"))
+        self.living()[worker.id] = worker
+        return worker
+
+    def let_go(self, uid: str, history: History | None) -> None:
+        """Give a worker its room back when it let go of a run."""
+        if self._living is None or history is None or (history.finished is None and history.let_go is None):
+            return
+        worker = self._living.get(history.worker)
+        if worker is not None and worker.orders.get(uid) == history.claim:
+            del worker.orders[uid]
+
+    def bury(self) -> list[str]:
+        """Forget the workers that have died since the last look, and return the runs that were ordered from them."""
+        uids: list[str] = []
+        for worker in list(self.living().values()):
+            if not worker.alive():
+                worker.close()
+                del self.living()[worker.id]
+                _sweep(Path(worker.folder))
+                uids += worker.orders
+        return uids
+
+    def sweep(self) -> None:
+        """Remove the folders of dead workers. Only where workers are started: one that is just being started looks dead to others."""
+        for entry in self._folder.iterdir():
+            if entry.name not in self.living() and not is_locked(str(entry / "lock")):
+                _sweep(entry)
+
+    def ends(self) -> tuple[int, ...]:
+        """Return the pipes that tell of deaths."""
+        return tuple(worker.end for worker in self.living().values() if worker.end >= 0)
+
+    def close(self) -> None:
+        """Close the pipes; the workers go on."""
+        for worker in (self._living or {}).values():
+            worker.close()
+        self._living = None
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the folder of a dead worker; what it printed outside of any run is kept for a day."""
+    log = folder / "log"
+    try:
+        if log.exists() and log.stat().st_size and time.time() - log.stat().st_mtime < _LOG_KEPT_SECONDS:  # noqa: TID251
+            return
+        for entry in folder.iterdir():
+            entry.unlink()
+        folder.rmdir()
+    except OSError:
+        return  # somebody else sweeps too
