@@ -34,6 +34,9 @@ export class Attempt {
   ending = null;
   /** Set once the body has ended, in whatever way. */
   bodyEnded = false;
+  #results;
+  #recorded;
+  #found;
   #calls = new Map();
   #names = new Map();
   #unasked = 0;
@@ -48,9 +51,10 @@ export class Attempt {
     this.past = past;
     this.limits = limits;
     this.quiet = { look: ignore, over: ignore };
-    // What a killed process wrote survives it, but not a power cut: it is synced before it counts.
-    this.results = past.results.map((record) => ({ record, position: port.journal.size }));
-    this.recorded = this.results.length;
+    this.#results = past.results.slice();
+    this.#recorded = past.results.length;
+    // What a killed process has written survives it, but not a power cut: it is synced before it counts.
+    this.#found = port.journal.size;
     this.outcome = new Promise((resolve) => (this.#end = resolve));
   }
 
@@ -83,13 +87,14 @@ export class Attempt {
   }
 
   #accept(kind, name, options) {
-    const problem = nameProblem(name);
+    const known = this.#names.get(name);
+    const problem = known === undefined ? nameProblem(name) : undefined;
     if (problem !== undefined) throw new TypeError(`${kind.signature}: name ${problem}`);
     const details = kind.details(name, ...options);
     const step = this.port.scope.step();
     if (step !== undefined) throw new TypeError(`${kind.name} ${shown(name)} was called inside the body of step ${shown(step)}: call it from the workflow`);
     if (this.#calls.size >= this.limits.calls) throw new LimitError(`more than ${this.limits.calls} calls in one run (limits.calls)`);
-    const count = (this.#names.get(name) ?? 0) + 1;
+    const count = (known ?? 0) + 1;
     this.#names.set(name, count);
     const call = new Call(kind, keyOf(name, count), details);
     this.#calls.set(call.key, call);
@@ -119,7 +124,7 @@ export class Attempt {
   }
 
   #caughtUp() {
-    return this.released >= this.recorded && this.#unasked >= this.past.requests.length;
+    return this.released >= this.#recorded && this.#unasked >= this.past.requests.length;
   }
 
   #commitHeld() {
@@ -145,7 +150,7 @@ export class Attempt {
 
   #remember({ key }) {
     this.port.journal.append("completed", { key, memo: true });
-    this.results.push({ record: { type: "completed", key, memo: true }, position: 0 });
+    this.#results.push({ type: "completed", key, memo: true, position: 0 });
   }
 
   /** Record the result of `call`, to be released when its turn comes. `text` is its value as JSON. */
@@ -153,9 +158,9 @@ export class Attempt {
     call.closed = true;
     this.open.delete(call);
     const { key, kind } = call;
-    const position = this.port.journal.append(type, { key, ...fields }, text === undefined ? "" : `,"value":${text}`);
-    const record = text === undefined ? { type, key, ...fields } : { type, key, value: parse(text) };
-    this.results.push({ record, position: kind.durable ? position : 0 });
+    const end = this.port.journal.append(type, { key, ...fields }, text === undefined ? "" : `,"value":${text}`);
+    const value = text === undefined ? undefined : parse(text);
+    this.#results.push({ type, key, value, error: fields?.error, position: kind.durable ? end : 0 });
     this.wake();
   }
 
@@ -180,14 +185,14 @@ export class Attempt {
   #turn = () => {
     this.#turning = false;
     if (this.stopped) return;
-    const next = this.results[this.released];
-    if (next === undefined || !this.#isDue(next.record, this.released + 1)) this.quiet.look();
-    else if (this.#isDurable(next.position)) this.#release(next.record);
+    const next = this.#results[this.released];
+    if (next === undefined || !this.#isDue(next.key, this.released + 1)) this.quiet.look();
+    else if (this.#isDurable(next.position ?? this.#found)) this.#release(next);
   };
 
-  #isDue(record, number) {
+  #isDue(key, number) {
     const blocking = this.past.requests[this.#unasked];
-    return this.#calls.has(record.key) && (blocking === undefined || blocking.after >= number);
+    return this.#calls.has(key) && (blocking === undefined || blocking.after >= number);
   }
 
   #isDurable(position) {
@@ -213,7 +218,7 @@ export class Attempt {
     const call = this.#calls.get(record.key);
     // Only the key is needed from here on; values can be large.
     this.#calls.set(record.key, null);
-    this.results[this.released - 1] = null;
+    this.#results[this.released - 1] = null;
     if (record.type === "completed") call.resolve(record.memo ? this.past.memo.get(record.key).value : record.value);
     else {
       // The failure is in the journal: code that never looks at this promise must not be told of it again.
@@ -226,7 +231,7 @@ export class Attempt {
 
   /** Whether something can only go on when the code asks for what is recorded. */
   get blocked() {
-    return this.held.length > 0 || this.released < this.results.length;
+    return this.held.length > 0 || this.released < this.#results.length;
   }
 
   /** Say that a wait is over. */
@@ -244,12 +249,9 @@ export class Attempt {
     }
   }
 
-  /** Return the error of a body that did not ask for what is recorded: it names the first difference. */
-  difference() {
-    const { kind, key } = this.past.requests[this.#unasked];
-    const asked = this.held.length > 0 ? `asked for ${this.held[0].kind.name} ${shown(this.held[0].key)}` : "did not ask for it";
-    const cause = this.ending?.kind === "threw" ? this.ending.error : undefined;
-    return new NonDeterminismError(`the journal holds ${kind} ${shown(key)} here, the code ${asked}: the code has changed since, or depends on more than its calls`, { cause });
+  /** The first recorded request that the code has not made. */
+  get unasked() {
+    return this.past.requests[this.#unasked];
   }
 
   #refuse(error) {

@@ -14,6 +14,7 @@ export class History {
   finished = null;
   canceling = null;
   #seq = 0;
+  #tries;
 
   constructor() {
     this.#begin(1, 0);
@@ -55,8 +56,18 @@ export class History {
     this.requests = [];
     this.byKey = new Map();
     this.results = [];
-    this.settled = new Map();
-    this.tries = new Map();
+    this.settled = new Set();
+    this.#tries = new Map();
+  }
+
+  /** Return how far the tries of a recorded step have come. */
+  triesOf(key) {
+    let tries = this.#tries.get(key);
+    if (tries === undefined) {
+      tries = { last: 1, failures: 0, inDoubt: false, over: false, retryAt: 0 };
+      this.#tries.set(key, tries);
+    }
+    return tries;
   }
 
   /** A further attempt of the body: completed steps become the memo, everything else is forgotten. */
@@ -73,18 +84,15 @@ const FOLDS = {
   requested(history, record) {
     history.requests.push(record);
     history.byKey.set(record.key, record);
-    if (record.try !== undefined) history.tries.set(record.key, { last: record.try, failures: 0, inDoubt: false, over: false, retryAt: 0 });
   },
   started(history, record) {
-    const tries = history.tries.get(record.key);
-    if (tries === undefined) return;
+    const tries = history.triesOf(record.key);
     if (!tries.over) tries.inDoubt = true;
     tries.last = record.try;
     tries.over = false;
   },
   retrying(history, record) {
-    const tries = history.tries.get(record.key);
-    if (tries === undefined) return;
+    const tries = history.triesOf(record.key);
     tries.failures += 1;
     tries.over = true;
     tries.retryAt = parseInstant(record.retry_at);
@@ -92,7 +100,7 @@ const FOLDS = {
   completed: settle,
   failed: settle,
   // The body ended without its result once, and so it does in every replay.
-  abandoned: (history, record) => history.settled.set(record.key, record),
+  abandoned: (history, record) => history.settled.add(record.key),
   "body.failed": (history, record) => history.restart(record),
   canceling: (history, record) => (history.canceling = record),
   finished: (history, record) => (history.finished = record),
@@ -100,5 +108,5 @@ const FOLDS = {
 
 function settle(history, record) {
   history.results.push(record);
-  history.settled.set(record.key, record);
+  history.settled.add(record.key);
 }

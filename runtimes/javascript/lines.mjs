@@ -20,20 +20,20 @@ export function encodeLine(json) {
  * Throws DamageError, which names the line.
  */
 export function decodeLines(bytes, start = 0) {
+  const end = Math.max(bytes.lastIndexOf(NEWLINE) + 1, start);
+  // What is no UTF-8 becomes other text, whose CRC does not fit.
+  const text = bytes.utf8Slice(start, end);
   const records = [];
-  let end = start;
-  for (let next = bytes.indexOf(NEWLINE, end); next !== -1; next = bytes.indexOf(NEWLINE, end)) {
-    records.push(decodeLine(bytes, end, next, records.length + 1));
-    end = next + 1;
+  for (let from = 0, to = text.indexOf("\n"); to !== -1; from = to + 1, to = text.indexOf("\n", from)) {
+    records.push(decodeLine(text.slice(from, to), records.length + 1));
   }
   return { records, end };
 }
 
-function decodeLine(bytes, start, end, number) {
-  const body = start + JSON_START;
-  const sum = parseInt(bytes.latin1Slice(start, body - 1), 16);
-  if (end <= body || bytes[body - 1] !== 32 || sum !== crc32(bytes.subarray(body, end))) throw new DamageError(`line ${number}: the CRC does not fit`);
-  const record = parse(bytes.utf8Slice(body, end));
+function decodeLine(line, number) {
+  const json = line.slice(JSON_START);
+  if (line[JSON_START - 1] !== " " || parseInt(line.slice(0, JSON_START - 1), 16) !== crc32(json)) throw new DamageError(`line ${number}: the CRC does not fit`);
+  const record = parse(json);
   if (typeof record !== "object" || record === null || typeof record.type !== "string") throw new DamageError(`line ${number} is not a record`);
   return record;
 }

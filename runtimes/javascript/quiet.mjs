@@ -1,5 +1,8 @@
 // What a run does when nothing can be released to its code: keep its process, park, or give up.
 
+import { shown } from "./durations.mjs";
+import { NonDeterminismError } from "./errors.mjs";
+
 const SETTLED_MS = 10;
 const GRACE_MS = 2000;
 const SHORTEST_LOOK_MS = 10;
@@ -28,8 +31,8 @@ export class Quiet {
   look() {
     const attempt = this.#attempt;
     this.#cancel();
-    if (attempt.ending !== null) this.#watch(0, GRACE_MS, () => attempt.end({ kind: "refused", error: attempt.difference() }));
-    else if (attempt.blocked) this.#watch(GRACE_MS, this.#patience, () => attempt.end({ kind: "stuck", error: attempt.difference() }));
+    if (attempt.ending !== null) this.#watch(0, GRACE_MS, () => attempt.end({ kind: "refused", error: difference(attempt) }));
+    else if (attempt.blocked) this.#watch(GRACE_MS, this.#patience, () => attempt.end({ kind: "stuck", error: difference(attempt) }));
     else if (attempt.open.size > 0) this.#rest(earliest(attempt.open));
   }
 
@@ -84,4 +87,11 @@ function earliest(calls) {
     due = Math.min(due, call.due);
   }
   return due;
+}
+
+/** Return the error of code that does not ask for what is recorded: it names the first difference. */
+function difference({ unasked: { kind, key }, held, ending }) {
+  const asked = held.length > 0 ? `asked for ${held[0].kind.name} ${shown(held[0].key)}` : "did not ask for it";
+  const cause = ending?.kind === "threw" ? ending.error : undefined;
+  return new NonDeterminismError(`the journal holds ${kind} ${shown(key)} here, the code ${asked}: the code has changed since, or depends on more than its calls`, { cause });
 }

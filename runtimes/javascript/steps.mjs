@@ -59,7 +59,7 @@ export class Steps {
 
   /** Go on after the tries that the journal holds. */
   resume(call) {
-    const { last, failures, inDoubt, over, retryAt } = this.#attempt.past.tries.get(call.key);
+    const { last, failures, inDoubt, over, retryAt } = this.#attempt.past.triesOf(call.key);
     call.failures = failures;
     if (over) this.#pause(call, last + 1, inDoubt, retryAt);
     else this.#run(call, last + 1, true);

@@ -77,8 +77,13 @@ def tally() -> Iterator[Tally]:
 @pytest.fixture
 def counting(site: Site) -> Site:
     site.settings("adapters: {exec: {concurrency: 10}}\n")
-    site.workflow("count-python", "count.py", PYTHON)
-    site.workflow("count-node", "count.js", JAVASCRIPT)
+    return deployed(site)
+
+
+def deployed(site: Site, version: int = 0) -> Site:
+    """Declare the workflows; another version is another revision."""
+    site.workflow("count-python", "count.py", f"# {version}\n{PYTHON}")
+    site.workflow("count-node", "count.js", f"// {version}\n{JAVASCRIPT}")
     return site
 
 
@@ -145,6 +150,7 @@ def test_I9_nothing_runs_twice_after_kill_9_of_reconcile_at_a_random_moment(coun
     site, names, rounds = counting, [], 0
     words = ["reconcile", "--once", *(["--wait"] if waits else []), str(site.folder)]
     while tally.kills < KILLS // 2:
+        deployed(site, rounds)
         current = declare(site, ["count-python", "count-node"], rounds)
         rounds += 1
         for _ in range(2):
