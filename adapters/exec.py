@@ -212,8 +212,7 @@ class ExecAdapter:
     def _command(self, interpreter: Interpreter) -> list[str]:
         if interpreter.runtime == "node":
             return [interpreter.path, *_NODE_FLAGS, str(asset("runtimes", "javascript", "worker.mjs"))]
-        cache = f"pycache_prefix={self._dir / 'pycache'}"  # so that no snapshot is written to
-        return [interpreter.path, "-I", "-S", "-X", cache, str(asset("runtimes", "python", "worker.py"))]
+        return [interpreter.path, "-I", "-S", str(asset("runtimes", "python", "worker.py"))]
 
     @staticmethod
     def _environment(own: Mapping[str, str]) -> dict[str, str]:

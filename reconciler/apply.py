@@ -113,6 +113,8 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> None:
         claims = [action for action in actions if isinstance(action, Claim)]
         runs.intend_claims(store, [(claim.run.uid, claim.claim) for claim in claims])
         for claim in claims:
+            if claim.cause == "again":  # if nobody takes it this time either, a worker that cannot start is not started without end
+                runs.edit_run(store, claim.run.uid, {"not_before": stamp(now + _AGAIN)})
             if claim.cause in ("takeover", "resume"):
                 events.add_event(store, claim.run.place, f"run/{claim.run.name}", claim.cause, claim.reason, now=now)
 

@@ -13,6 +13,7 @@ from reconciler.triggers.wakeups import Wakeups
 from reconciler.values import made, mutable
 
 _LONGEST = timedelta(seconds=30)
+_LOOKED_AT = 1.0
 
 
 @mutable
@@ -58,10 +59,14 @@ def _changes(adapters: Iterable[Adapter]) -> frozenset[str] | None:
 
 
 def _patience(due: datetime | None, clock: Clock, left: float) -> int:
-    """Return how long to wait, in milliseconds: to the next due instant, rounded up so that nothing is early."""
+    """Return how long to wait, in milliseconds: to the next due instant, rounded up so that nothing is early.
+
+    What was due a while ago was looked at since, and waits for something else.
+    """
     seconds = min(left, _LONGEST.total_seconds())
     if due is not None:
-        seconds = min(seconds, (due - clock.now()).total_seconds())
+        ahead = (due - clock.now()).total_seconds()
+        seconds = min(seconds, ahead if ahead > -_LOOKED_AT else _LOOKED_AT)
     return max(1, int(seconds * 1000) + 1)
 
 

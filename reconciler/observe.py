@@ -126,5 +126,6 @@ def settled(recorded: Recorded, fresh: Mapping[str, Finished | Live | LetGo | Un
                 claim=max(run.claim, seen.seen.claim),
                 deaths=seen.seen.deaths,
                 started_at=started_at,
+                not_before=None,
             )
     return replace(recorded, runs=runs, active=active)

@@ -155,9 +155,9 @@ def insert_run(store: Store, run: ActiveRun, rerun: str, *, now: datetime) -> bo
 
 
 def intend_claims(store: Store, claims: Iterable[tuple[str, int]]) -> None:
-    """Remember which claims are about to be ordered (I9)."""
+    """Remember which claims are about to be ordered (I9); what kept the runs from it is over."""
     store.db.executemany(
-        "UPDATE runs SET claim = :claim WHERE uid = :uid AND claim < :claim AND completed_at IS NULL",
+        "UPDATE runs SET claim = :claim, not_before = NULL WHERE uid = :uid AND claim < :claim AND completed_at IS NULL",
         [{"uid": uid, "claim": claim} for uid, claim in claims],
     )
 
@@ -189,7 +189,8 @@ def record_progress(store: Store, uid: str, seen: Live | LetGo | Unclaimed, stat
         """
         UPDATE runs
            SET status = :status, reason = :reason, message = '', claim = max(claim, :claim), confirmed = 1, journal_size = :size,
-               attempt = :attempt, deaths = :deaths, started_at = coalesce(started_at, :started_at), due_at = :due_at
+               attempt = :attempt, deaths = :deaths, started_at = coalesce(started_at, :started_at), due_at = :due_at,
+               not_before = CASE WHEN :taken THEN NULL ELSE not_before END
          WHERE uid = :uid AND completed_at IS NULL
         """,
         {
@@ -202,6 +203,7 @@ def record_progress(store: Store, uid: str, seen: Live | LetGo | Unclaimed, stat
             "deaths": facts.deaths,
             "started_at": None if facts.started_at is None else stamp(facts.started_at),
             "due_at": None if due_at is None else stamp(due_at),
+            "taken": not isinstance(seen, Unclaimed),
         },
     )
 

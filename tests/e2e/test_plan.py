@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +65,7 @@ def with_active_runs(site: Site) -> None:
 
 def with_a_worker_that_died_before_it_claimed_its_run(site: Site) -> None:
     """As a worker looks that was killed right after its start: a folder without a living process, an order without a claim."""
-    slow = site.home / "python"
-    slow.write_text(
-        f'#!/bin/sh\n[ "$1" = -I ] && [ "$2" = -c ] && printf \'["%s", "3.11.0"]\' "$0" && exit\nexec {sys.executable} -c "import signal; signal.pause()"\n'
-    )
-    slow.chmod(0o755)
-    site.settings(f"adapters: {{exec: {{python: {slow}}}}}\n")
+    site.settings(site.pretend_python("exec sleep 600"))
     site.pass_()
     eventually(lambda: len(site.processes()) == 2)
     site.close()

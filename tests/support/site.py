@@ -46,6 +46,13 @@ class Site:
         path.write_text(text)
         return path
 
+    def pretend_python(self, does: str) -> str:
+        """Write a program that says of itself that it is Python, and as a worker does something else; returns the settings that name it."""
+        program = self.home / "python"
+        program.write_text(f"""#!/bin/sh\n[ "$1" = -I ] && [ "$2" = -c ] && printf '["%s", "3.11.0"]' "$0" && exit\n{does}\n""")
+        program.chmod(0o755)
+        return f"adapters: {{exec: {{python: {program}}}}}\n"
+
     def workflow(self, name: str, file: str, code: str, **spec: Any) -> None:
         """Declare a workflow with its code in a file beside it; its steps find the file for effects in EFFECTS."""
         self.write(file, code)
