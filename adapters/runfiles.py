@@ -169,7 +169,7 @@ def instant(text: str | None) -> datetime | None:
 def seen(history: History, size: int) -> Seen:
     """Say how far a run has come, from its journal."""
     barren = 1 if history.fruitful else history.barren_deaths + 1
-    return Seen(history.claim, size, history.attempt, instant(history.started_at), barren, history.deaths)
+    return Seen(history.claim, size, history.attempt, instant(history.started_at), barren, history.deaths, history.graces)
 
 
 def finished(history: History, size: int) -> Finished:

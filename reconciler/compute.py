@@ -76,6 +76,7 @@ class Seen:
     started_at: datetime | None = None
     barren: int = 0
     deaths: int = 0
+    graces: int = 0
 
 
 @frozen

@@ -13,7 +13,6 @@ from reconciler.triggers.wakeups import Wakeups
 from reconciler.values import made, mutable
 
 _LONGEST = timedelta(seconds=30)
-_LOOKED_AT = 1.0
 
 
 @mutable
@@ -26,7 +25,7 @@ class Followed:
 
 def follow(
     run_pass: Callable[[frozenset[str] | None], Report],
-    next_due: Callable[[Mapping[str, ActiveRun]], datetime | None],
+    next_due: Callable[[Mapping[str, ActiveRun], datetime | None], datetime | None],
     active: Mapping[str, ActiveRun],
     wanted: Callable[[Mapping[str, ActiveRun]], bool],
     adapters: Iterable[Adapter],
@@ -36,7 +35,7 @@ def follow(
     """Run passes whenever something wakes it, until `wanted` is true of the active runs, or time is over."""
     adapters = list(adapters)
     end = None if timeout is None else time.monotonic() + timeout.total_seconds()
-    looked = time.monotonic()
+    looked, began = time.monotonic(), None
     with Wakeups() as wakeups:
         while not wanted(active):
             left = _LONGEST.total_seconds() if end is None else end - time.monotonic()
@@ -46,10 +45,11 @@ def follow(
             wakeups.watch(folder for one in watched for folder in one.folders)
             changed = _changes(adapters)
             if not changed:
-                wakeups.wait((fd for one in watched for fd in one.descriptors), _patience(next_due(active), clock, left))
+                wakeups.wait((fd for one in watched for fd in one.descriptors), _patience(next_due(active, began), clock, left))
                 changed = _changes(adapters)
             if time.monotonic() - looked > _LONGEST.total_seconds():
                 looked, changed = time.monotonic(), None  # hints may be lost: now and then everything is looked at
+            began = clock.now()
             active = run_pass(changed).active
     return Followed(True, active)
 
@@ -59,14 +59,10 @@ def _changes(adapters: Iterable[Adapter]) -> frozenset[str] | None:
 
 
 def _patience(due: datetime | None, clock: Clock, left: float) -> int:
-    """Return how long to wait, in milliseconds: to the next due instant, rounded up so that nothing is early.
-
-    What was due a while ago was looked at since, and waits for something else.
-    """
+    """Return how long to wait, in milliseconds: to the next due instant, rounded up so that nothing is early."""
     seconds = min(left, _LONGEST.total_seconds())
     if due is not None:
-        ahead = (due - clock.now()).total_seconds()
-        seconds = min(seconds, ahead if ahead > -_LOOKED_AT else _LOOKED_AT)
+        seconds = min(seconds, (due - clock.now()).total_seconds())
     return max(1, int(seconds * 1000) + 1)
 
 

@@ -134,6 +134,7 @@ class History:
     waits: tuple[str, ...] = ()
     barren_deaths: int = 0
     deaths: int = 0
+    graces: int = 0
     canceling: str | None = None
     finished: Record | None = None
     warnings: list[Record] = made(default_factory=list)
@@ -189,6 +190,8 @@ def _claim(history: History, record: Record) -> None:
                 call.in_doubt = True
     elif history.claim:
         history.barren_deaths = 0
+    if history.let_go != "grace" or history.fruitful:
+        history.graces = 0
     history.claim, history.worker = record["claim"], record["worker"]
     history.claims += 1
     history.let_go = history.until = None
@@ -239,6 +242,8 @@ def _body_failed(history: History, record: Record) -> None:
 
 def _let_go(history: History, record: Record) -> None:
     history.let_go = "parked" if record["type"] == "parked" else record["reason"]
+    if history.let_go == "grace":
+        history.graces = 1 if history.fruitful else history.graces + 1
     history.until = record.get("until")
     history.waits = tuple(wait["kind"] for wait in record.get("waits", ()))
 

@@ -98,9 +98,9 @@ def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, sc
     return decide(desired, settled(recorded, news(recorded, observed)), observed, limits, now=now)
 
 
-def next_due(active: Mapping[str, ActiveRun]) -> datetime | None:
-    """Return the next instant at which a look is worth while without any news."""
-    return min((due for run in active.values() for due in _dues(run)), default=None)
+def next_due(active: Mapping[str, ActiveRun], after: datetime | None) -> datetime | None:
+    """Return the next instant at which a look is worth while without any news; what was due when the last pass began has been looked at."""
+    return min((due for run in active.values() for due in _dues(run) if after is None or due > after), default=None)
 
 
 def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRows | None = None) -> Recorded:

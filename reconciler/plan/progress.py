@@ -33,7 +33,7 @@ def next_step(run: ActiveRun, seen: Observation, statuses: Mapping[str, str], cr
         case Live():
             return None
         case LetGo():
-            return _let_go(run, seen, now=now)
+            return _let_go(run, seen, crash_limit, now=now)
         case Gone(facts):
             return _gone(run, facts, crash_limit, now=now)
 
@@ -75,7 +75,7 @@ def _again(run: ActiveRun, facts: Seen, statuses: Mapping[str, str], *, now: dat
     return _claim(run, max(run.claim, facts.claim + 1), "again" if run.claim else "start", "its order was not taken", now=now)
 
 
-def _let_go(run: ActiveRun, seen: LetGo, *, now: datetime) -> Action | None:
+def _let_go(run: ActiveRun, seen: LetGo, crash_limit: int, *, now: datetime) -> Action | None:
     number = max(run.claim, seen.seen.claim) + 1
     if run.suspend:
         return _postpone(run, "suspended", "suspended: it is not woken", None)
@@ -83,6 +83,9 @@ def _let_go(run: ActiveRun, seen: LetGo, *, now: datetime) -> Action | None:
         if seen.due_at is None or seen.due_at > now:
             return None
         return _claim(run, number, "wake", f"due {_ago(now - seen.due_at)}", now=now)
+    if seen.reason == "grace" and seen.seen.graces >= crash_limit:
+        message = "its code no longer asks for what its journal holds: `status` shows the difference"
+        return End(run, Status.FAILED, "nondeterminism", message, {"name": "NonDeterminismError", "message": message})
     pause = _PAUSE.get(seen.reason)
     if pause is not None and run.not_before is None:
         return _postpone(run, seen.reason, f"its worker let go of it ({seen.reason})", pause)

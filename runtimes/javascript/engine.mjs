@@ -3,7 +3,7 @@
 
 import { Call, keyOf, nameProblem } from "./calls.mjs";
 import { shown } from "./durations.mjs";
-import { AbortError, LimitError, NonDeterminismError, rebuildError } from "./errors.mjs";
+import { AbortError, CallError, LimitError, NonDeterminismError, rebuildError } from "./errors.mjs";
 
 const { parse } = JSON;
 const ignore = () => undefined;
@@ -92,7 +92,7 @@ export class Attempt {
     if (problem !== undefined) throw new TypeError(`${kind.signature}: name ${problem}`);
     const details = kind.details(name, ...options);
     const step = this.port.scope.step();
-    if (step !== undefined) throw new TypeError(`${kind.name} ${shown(name)} was called inside the body of step ${shown(step)}: call it from the workflow`);
+    if (step !== undefined) throw new CallError(`${kind.name} ${shown(name)} was called inside the body of step ${shown(step)}: call it from the workflow`);
     if (this.#calls.size >= this.limits.calls) throw new LimitError(`more than ${this.limits.calls} calls in one run (limits.calls)`);
     const count = (known ?? 0) + 1;
     this.#names.set(name, count);

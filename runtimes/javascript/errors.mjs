@@ -47,6 +47,13 @@ export class LoadError extends NonRetryableError {
   }
 }
 
+/** A call was made from where none may be made. */
+export class CallError extends NonRetryableError {
+  static {
+    this.prototype.name = "CallError";
+  }
+}
+
 /** A try of a step took longer than its timeout, or a run longer than its deadline. */
 export class TimeoutError extends Error {
   static {
@@ -61,7 +68,7 @@ export class AbortError extends Error {
   }
 }
 
-const FINAL = new Set(["NonRetryableError", "NotSerializableError", "LimitError", "NonDeterminismError", "LoadError"]);
+const FINAL = new Set(["NonRetryableError", "NotSerializableError", "LimitError", "NonDeterminismError", "LoadError", "CallError"]);
 
 /** Say whether a recorded error rules out another try. */
 export function isFinal(record) {

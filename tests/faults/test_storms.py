@@ -48,3 +48,14 @@ def test_a_parked_run_that_is_suspended_beyond_its_time_costs_a_waiting_command_
 
     assert long < 2 * short
     assert site.status("held")["output"] == "rested"
+
+
+def test_a_worker_finds_its_order_when_it_starts_so_that_none_is_left_behind_that_waits_for_one(site: Site) -> None:
+    site.settings(site.pretend_python('for folder; do :; done; cat "$folder/orders" >> "$EFFECTS"; exit 3'))
+    site.workflow("nap", "nap.py", NAP)
+    site.start("one", "nap")
+
+    site.pass_()
+    eventually(site.effects)
+
+    assert [line.split(" ", 1)[1].split(",")[0] for line in site.effects()] == ['{"type":"hello"', '{"type":"order"']

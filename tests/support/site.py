@@ -16,6 +16,18 @@ from tests.support.cli import Cli, Result, clean_environment
 
 T = TypeVar("T")
 MARK = "TY_OPENWORKFLOW_WORKER"
+_GATE = """\
+import os, time
+
+def pass_gate():
+    print("waiting", flush=True)
+    while not os.path.exists("{gate}"):
+        time.sleep(0.005)
+
+def workflow(input, ctx):
+    ctx.step("gate", pass_gate)
+    return "{version} " + str(input)
+"""
 
 
 class Site:
@@ -59,6 +71,14 @@ class Site:
         env = {"EFFECTS": {"value": str(self.effects_file)}, **spec.pop("env", {})}
         self.declare("Workflow", name, {"code": {"file": file}, "env": env, **spec})
 
+    def gated(self, version: str = "v1") -> None:
+        """Declare the workflow `gated`, whose runs print a line and go on once the gate is open; another version is another revision."""
+        self.workflow("gated", "gated.py", _GATE.format(gate=self.home / "gate", version=version))
+
+    def open_gate(self) -> None:
+        """Let the runs of `gated` go on."""
+        (self.home / "gate").touch()
+
     def start(self, name: str, workflow: str, **spec: Any) -> None:
         """Declare a run in a file of its own."""
         self.declare("Run", name, {"workflow": workflow, **spec}, f"{name}.yaml")
@@ -77,6 +97,11 @@ class Site:
     def finish(self, *args: str, expect: int | None = 0) -> Result:
         """Run passes over the project until its runs have ended."""
         return self.pass_("--wait", *args, expect=expect)
+
+    def plan(self, *args: str, expect: int = 0) -> dict[str, Any]:
+        """Return the plan of the project, as `plan --json` shows it."""
+        document: dict[str, Any] = self.cli.run("plan", "--json", *args, str(self.folder), expect=expect).json
+        return document
 
     def status(self, run: str) -> dict[str, Any]:
         """Return a run as `status --json` shows it."""

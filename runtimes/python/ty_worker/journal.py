@@ -55,7 +55,10 @@ class Journal:
             self._withdraw(f"it is damaged: {error}")
         if history.claim != self._claim or history.worker != self._worker:
             self._withdraw(f"worker {history.worker} was first")
-        self.end = self.durable = size
+        self.end = size
+        if history.results:
+            self.sync(size)  # a worker that was killed may have written results that it never synced
+        self.durable = size
         return history
 
     def _take(self) -> tuple[History, int]:

@@ -184,3 +184,14 @@ def test_a_damaged_journal_holds_its_run() -> None:
 
     assert isinstance(action, Postpone)
     assert action.reason == "quarantined"
+
+
+def test_code_that_no_longer_asks_for_what_is_recorded_is_given_up_after_a_few_claims() -> None:
+    run = an_active_run(not_before=NOON)
+
+    again = step(run, LetGo(replace(FRESH, graces=2), "grace", Status.RUNNING))
+    given_up = step(run, LetGo(replace(FRESH, graces=3), "grace", Status.RUNNING))
+
+    assert isinstance(again, Claim)
+    assert isinstance(given_up, End)
+    assert (given_up.status, given_up.reason) == (Status.FAILED, "nondeterminism")
