@@ -163,6 +163,10 @@ class ExecAdapter:
         outcomes: list[Outcome] = []
         shares: dict[str, list[dict[str, Any]]] = {}
         for order in orders:
+            if not self._snapshots.present([order.revision.digest]):
+                message = f"revision {order.revision.digest[:12]} of workflow {order.revision.workflow!r} is not deployed here"
+                outcomes.append(Refused(order.uid, "revision-missing", message, again=True))
+                continue
             line = {"type": "order", "uid": order.uid, "claim": order.claim, "prefix": self._files(order.uid).prefix}
             try:
                 worker = self._place(order, line)

@@ -127,6 +127,9 @@ class Change:
     after: Json = None
 
 
+_ENDS = {Status.CANCELED: "cancel", Status.FAILED: "fail", Status.SKIPPED: "skip"}
+
+
 @frozen
 class Plan:
     """What a pass would do now: empty means that everything is as declared."""
@@ -144,8 +147,16 @@ class Plan:
         """Return what a person is shown: one line an object, bookkeeping left out."""
         started = {action.run.uid for action in self.actions if isinstance(action, Start)}
         ending = {action.run.uid for action in self.actions if isinstance(action, Cancel | End)}
+        waits = {action.run.uid: action.message for action in self.actions if isinstance(action, Postpone)}
         lines = []
         for action in self.actions:
+            if isinstance(action, Start) and action.run.uid in waits:
+                lines.append(
+                    Change(
+                        "+", "run", action.run.name, "wait", waits[action.run.uid], action.run.source, None, {"incarnation": action.run.incarnation}
+                    )
+                )
+                continue
             if isinstance(action, Claim) and action.run.uid in started:
                 continue
             if isinstance(action, Edit) and action.uid in ending and set(action.changes) == {"cancel"}:
@@ -176,6 +187,6 @@ def change_of(action: Action) -> Change | None:
         case Kill(run, reason):
             return Change(">", "run", run.name, "kill", reason, run.source, run.status.value, None)
         case End(run, status, _, message):
-            return Change(">", "run", run.name, "end", message, run.source, run.status.value, status.value)
+            return Change(">", "run", run.name, _ENDS.get(status, "end"), message, run.source, run.status.value, status.value)
         case Postpone():
             return None

@@ -81,7 +81,9 @@ def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
         return done
     _intend(hands, plan.actions)
     lost = _deploy(hands, place, folder, _of(plan, Deploy), done)
-    _claim(hands, [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in lost], done)
+    claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in lost]
+    _intend_claims(hands, claims)
+    _claim(hands, claims, done)
     for action in plan.actions:
         if isinstance(action, Cancel | Kill | End):
             _end_one(hands, action, done)
@@ -110,7 +112,14 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> None:
                     until = None if seconds is None else now + timedelta(seconds=seconds)
                     runs.hold(store, run.uid, reason, message, not_before=until)
                     events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
-        claims = [action for action in actions if isinstance(action, Claim)]
+
+
+def _intend_claims(hands: Hands, claims: Sequence[Claim]) -> None:
+    """Commit which claims are about to be ordered: only now that their revisions are there."""
+    store, now = hands.store, hands.clock.now()
+    if not claims:
+        return
+    with store.transaction():
         runs.intend_claims(store, [(claim.run.uid, claim.claim) for claim in claims])
         for claim in claims:
             if claim.cause == "again":  # if nobody takes it this time either, a worker that cannot start is not started without end
@@ -138,6 +147,7 @@ def _deploy(hands: Hands, place: Place, folder: str, deploys: Sequence[Deploy], 
             error = failed.get(digest)
             if error is not None:
                 done.failures.append(Failure(f"workflow/{name}", "deploy-failed", str(error), isinstance(error, UnavailableError)))
+                workflows.revision_retired(hands.store, digest)
                 events.add_event(hands.store, place, f"workflow/{name}", "deploy-failed", str(error), now=now)
                 continue
             workflows.save_revision(hands.store, deploy.revision, deploy.workflow.adapter, resolved.get(digest), deployed=True, now=now)
@@ -231,7 +241,7 @@ def _end_one(hands: Hands, action: Cancel | Kill | End, done: Applied) -> None:
 def _finish(hands: Hands, adapter: Adapter, end: End) -> None:
     """Write the end where it is the truth, then remember it; the end that was there first counts."""
     run, now = end.run, hands.clock.now()
-    record = {"status": end.status.value, "reason": end.reason, "at": stamp(now)}
+    record = {"status": end.status.value, "reason": end.message if end.status is Status.CANCELED else end.reason, "at": stamp(now)}
     if end.error is not None:
         record["error"] = end.error
     if end.status is Status.COMPLETED:

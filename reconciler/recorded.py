@@ -70,6 +70,7 @@ class ActiveRun:
     due_at: datetime | None = None
     not_before: datetime | None = None
     source: Source = Source("", 0)
+    deployed: bool = True
 
 
 @frozen

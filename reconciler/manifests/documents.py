@@ -18,6 +18,7 @@ from reconciler.yaml12 import Document, Positions, Remark, YamlError, read_docum
 
 PREFIX = MARK.decode()
 KINDS = ("Workflow", "Run", "Schedule", "Project")
+_NEAR = 0.75
 _API_VERSION = "ty-openworkflow/v1"
 _WORTH_READING = b"openworkflow"
 _SEPARATOR = re.compile(rb"(?m)^---(?=\s|$)")
@@ -158,9 +159,16 @@ def _looks_like_ours(document: Document) -> Iterator[list[Any]]:
     if not isinstance(value, dict) or value.get("kind") not in KINDS or "metadata" not in value:
         return
     version = value.get("apiVersion")
-    if version is None or (isinstance(version, str) and "openworkflow" in version.lower() and "." not in version):
+    if version is None or (isinstance(version, str) and "." not in version and _is_near(version)):
         message = f"looks like a {value['kind']} of ours, but is ignored: its apiVersion is {'missing' if version is None else shown(version)}"
         yield [document.line, 1, "/apiVersion", message, f"write apiVersion: {_API_VERSION}", "", "ignored", True]
+
+
+def _is_near(version: str) -> bool:
+    """Say whether an apiVersion may be ours with a slip of the finger in it."""
+    from difflib import SequenceMatcher
+
+    return "openworkflow" in version.lower() or SequenceMatcher(None, version.lower(), _API_VERSION).ratio() > _NEAR
 
 
 def _count(data: bytes) -> int:

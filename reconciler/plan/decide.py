@@ -1,15 +1,17 @@
 """The plan of one pass, from what is declared, remembered and seen, and the time."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Kill, Notice, Plan, Postpone, RemoveWorkflow, Start
 from reconciler.compute import Missing, Observation
+from reconciler.digest import Json
 from reconciler.model import Desired
 from reconciler.plan.progress import next_step
 from reconciler.plan.prune import prune
 from reconciler.plan.queue import Limits, admit, front, queued
-from reconciler.plan.runs import decide_runs
+from reconciler.plan.runs import Revisions, decide_runs
 from reconciler.plan.workflows import decide_workflows
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import frozen, made, replace
@@ -51,7 +53,7 @@ def decide(
         held += pruned.held
         guarded = bool(pruned.held)
         unchanged = workflows.unchanged + runs.unchanged
-        active = _as_edited(active, [*runs.actions, *pruned.actions])
+        active = _as_edited(active, [*runs.actions, *pruned.actions], workflows.revisions)
     queue = [run for run in active.values() if queued(run, observed.runs.get(run.uid))]
     waiting = {run.uid for run in queue}
     steps: list[Action | None] = [Claim(run, 1, "start", f"of {run.workflow}") for run in front(queue, limits)]
@@ -59,23 +61,42 @@ def decide(
         if uid not in waiting:
             steps.append(next_step(run, observed.runs.get(uid, Missing()), observed.statuses, limits.crash_limit, now=now))
     broken = {notice.object for notice in rejected if notice.reason == "runtime-missing"}
-    wanted = [step for step in steps if isinstance(step, Claim) and f"workflow/{step.run.workflow}" not in broken]
+    ready = {action.revision.digest for action in actions if isinstance(action, Deploy)} | observed.deployed
+    wanted = [
+        step
+        for step in steps
+        if isinstance(step, Claim)
+        and f"workflow/{step.run.workflow}" not in broken
+        and (step.run.deployed or step.run.revision.digest in ready)  # what could not be deployed starts nothing
+    ]
     actions += [step for step in steps if step is not None and not isinstance(step, Claim)]
     actions += admit(wanted, active, observed.runs, limits)
     held += _held(active, steps)
     return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), (), unchanged, {}, guarded)
 
 
-def _as_edited(active: Mapping[str, ActiveRun], actions: list[Action]) -> dict[str, ActiveRun]:
+def _as_edited(active: Mapping[str, ActiveRun], actions: list[Action], revisions: Revisions) -> dict[str, ActiveRun]:
     """Return the active runs as they will be after the edits and starts of this plan."""
     runs = dict(active)
     for action in actions:
         if isinstance(action, Start):
             runs[action.run.uid] = action.run
         elif isinstance(action, Edit) and action.uid in runs:
-            changes = {name: action.changes[name] for name in ("suspend", "priority", "cancel") if name in action.changes}
-            runs[action.uid] = replace(runs[action.uid], **changes)
+            runs[action.uid] = _edited(runs[action.uid], action.changes, revisions)
     return runs
+
+
+def _edited(run: ActiveRun, changes: Mapping[str, Json], revisions: Revisions) -> ActiveRun:
+    """Return a run with an edit applied, as the database will have it: what is started in this pass is what was declared last."""
+    plain = {name: changes[name] for name in ("suspend", "priority", "cancel", "workflow", "spec_hash", "adapter") if name in changes}
+    if "input" in changes:
+        plain["input"] = json.loads(changes["input"])
+    if "facts" in changes:
+        plain["facts"] = json.loads(changes["facts"])
+    if "revision" in changes:
+        plain["revision"] = revisions[plain.get("workflow", run.workflow)][0]
+        plain["deployed"] = False  # it is there already, or deployed in this very plan
+    return replace(run, **plain)
 
 
 def _held(active: Mapping[str, ActiveRun], steps: Sequence[Action | None]) -> list[Notice]:

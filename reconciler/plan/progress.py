@@ -40,7 +40,7 @@ def next_step(run: ActiveRun, seen: Observation, statuses: Mapping[str, str], cr
 
 def _begin(run: ActiveRun, statuses: Mapping[str, str], *, now: datetime) -> Action | None:
     if run.confirmed:
-        message = "the platform no longer knows this run, which was started: nothing proves what became of it"
+        message = "the platform no longer knows this run, which was started: nothing proves what became of it. `cancel` settles it, or a new spec.rerun token starts it again"
         return _postpone(run, "state-unknown", message, None)
     waits = _not_yet(run, statuses, now=now)
     return _news(run, waits) if waits is not None else _claim(run, max(run.claim, 1), "start", f"of {run.workflow}", now=now)
@@ -116,8 +116,6 @@ def _cancel(run: ActiveRun, seen: Observation, *, now: datetime) -> Action | Non
         times = run.revision.settings.get("cancel", {})
         patience = timedelta(milliseconds=times.get("grace_ms", 0) + times.get("cleanup_ms", 0)) + _KILL_MARGIN
         return Kill(run, "it did not end within its grace and cleanup") if now > run.cancel_sent_at + patience else None
-    if isinstance(seen, Missing) and run.confirmed:
-        return _postpone(run, "state-unknown", "the platform no longer knows this run, which was started", None)
     return End(run, Status.CANCELED, "canceled", reason)
 
 

@@ -7,6 +7,7 @@ from reconciler.model import Desired, Source
 from reconciler.recorded import Recorded
 from reconciler.values import made, mutable
 
+LOOKS_LIKE_OURS = "ignored"
 _LEAST = 10
 _SHARE = 0.2
 
@@ -52,10 +53,12 @@ def _guard(desired: Desired, recorded: Recorded, number: int) -> str | None:
     """Return what forbids the prune."""
     if any(not problem.warning for problem in desired.problems):
         return "not pruned: there are invalid manifests, and what is missing may be among them"
+    if any(problem.code == LOOKS_LIKE_OURS for problem in desired.problems):
+        return "not pruned: a document that looks like ours is ignored, and may be what is missing"
     if not desired.complete:
         return "not pruned: the folder could not be read completely"
     if not (desired.workflows or desired.runs or desired.schedules):
-        return "not pruned: the folder declares nothing at all; `ty-openworkflow delete --all` removes everything on purpose"
+        return "not pruned: the folder declares nothing at all: if that is meant, leave one manifest in it"
     known = len(recorded.workflows) + sum(not run.ended for run in recorded.runs.values())
     limit = desired.prune_max if desired.prune_max is not None else max(_LEAST, int(known * _SHARE))
     if number > limit:

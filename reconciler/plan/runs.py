@@ -91,6 +91,7 @@ def _start(
         concurrency=0 if workflow is None else workflow.concurrency,
         cancel="canceled by its manifest" if want.cancel else None,
         source=want.source,
+        deployed=workflow is None,  # a workflow of this folder is deployed by now, or in this very plan
     )
     part.actions.append(Start(run, want.rerun, why or f"of {want.workflow}"))
 
@@ -106,8 +107,9 @@ def _rerun(part: RunPart, desired: Desired, recorded: Recorded, revisions: Revis
 def _changed(part: RunPart, desired: Desired, recorded: Recorded, revisions: Revisions, want: Run, known: RunLine, *, now: datetime) -> None:
     """Another workflow or input: fine before the first start, a new incarnation or a rejected edit after it."""
     if not known.ended and known.claim == 0 and want.workflow in revisions:
-        revision = revisions[want.workflow][0].digest
-        changes: dict[str, Json] = {"workflow": want.workflow, "input": encode_json(want.input), "spec_hash": want.spec_hash, "revision": revision}
+        revision, _, adapter = revisions[want.workflow]
+        changes: dict[str, Json] = {"workflow": want.workflow, "input": encode_json(want.input), "spec_hash": want.spec_hash}
+        changes |= {"revision": revision.digest, "adapter": adapter}
         part.actions.append(Edit(known.uid, want.name, changes, "changed before its start", want.source))
     elif want.on_change == "rerun":
         _rerun(part, desired, recorded, revisions, want, known, "its manifest changed", now=now)
@@ -133,7 +135,7 @@ def _edit(part: RunPart, desired: Desired, revisions: Revisions, want: Run, know
         changes["facts"] = encode_json(facts)
     pinned = revisions.get(want.workflow)
     if known.claim == 0 and pinned is not None and pinned[0].digest != known.revision:
-        changes["revision"] = pinned[0].digest
+        changes |= {"revision": pinned[0].digest, "adapter": pinned[2]}
     if changes:
         part.actions.append(Edit(known.uid, want.name, changes, f"{', '.join(sorted(changes))} changed", want.source))
     else:

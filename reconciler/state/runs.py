@@ -16,7 +16,7 @@ from reconciler.state.store import Store
 _LINE = "name, uid, max(incarnation), owner, workflow, spec_hash, rerun, status, suspend, priority, cancel, claim, revision, source, facts, not_before, due_at"
 KnownRows = dict[str, tuple[tuple[Any, ...], ActiveRun]]
 _ACTIVE = """
-SELECT runs.*, revisions.spec AS revision_spec
+SELECT runs.*, revisions.spec AS revision_spec, revisions.deployed_at IS NOT NULL AS deployed
   FROM runs JOIN revisions ON revisions.digest = runs.revision
  WHERE completed_at IS NULL
 """
@@ -77,6 +77,7 @@ def _active(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun
         message=row["message"],
         claim=row["claim"],
         confirmed=bool(row["confirmed"]),
+        deployed=bool(row["deployed"]),
         journal_size=row["journal_size"],
         attempt=row["attempt"],
         deaths=row["deaths"],
@@ -251,6 +252,7 @@ def edit_run(store: Store, uid: str, changes: Mapping[str, Json]) -> None:
         "input",
         "revision",
         "workflow",
+        "adapter",
     }
     names = sorted(set(changes) & allowed)
     store.db.execute(  # the names are of the list above

@@ -113,8 +113,11 @@ export class Steps {
   }
 
   #context(call, running) {
+    const key = `${this.#uid}/${call.key}`;
     return {
-      key: `${this.#uid}/${call.key}`,
+      // Good enough where only the key is wanted, as in a template.
+      __proto__: { toString: () => key },
+      key,
       attempt: call.number,
       inDoubt: call.inDoubt,
       get signal() {

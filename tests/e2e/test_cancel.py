@@ -73,7 +73,7 @@ def check_canceled(site: Site, run: str) -> None:
     assert [record["status"] for record in records if record["type"] == "finished"] == ["canceled"]
     assert site.status(run)["status"] == "canceled"
     assert site.processes() == {}
-    assert site.cli.run("plan", str(site.folder), "--json").json["changes"] == []
+    assert site.plan()["changes"] == []
 
 
 @pytest.mark.parametrize("language", BUSY)

@@ -8,23 +8,12 @@ from tests.support.site import Site, eventually
 
 ECHO = "def workflow(input, ctx):\n    return ctx.step('echo', lambda: input)\n"
 FAIL = "def workflow(input, ctx):\n    raise ValueError('as it was asked')\n"
-GATE = """\
-import os, time
-
-def pass_gate():
-    while not os.path.exists("{gate}"):
-        time.sleep(0.005)
-
-def workflow(input, ctx):
-    ctx.step("gate", pass_gate)
-    return input
-"""
 
 
 @pytest.fixture
 def gated(site: Site) -> Site:
-    """A run that goes on until there is a file called `gate`."""
-    site.workflow("gated", "gated.py", GATE.format(gate=site.home / "gate"))
+    """An installation with a run that waits at the gate."""
+    site.gated()
     site.start("waits", "gated", input=1)
     return site
 
@@ -95,7 +84,7 @@ def test_5_when_the_time_for_waiting_was_over_and_the_run_goes_on(gated: Site) -
 
     site.finish("--timeout", "200ms", expect=5)
     site.cli.run("wait", "waits", "--timeout", "100ms", expect=5)
-    (site.home / "gate").touch()
+    site.open_gate()
     site.cli.run("wait", "waits", expect=0)
 
     assert site.status("waits")["claims"] == 1
@@ -145,7 +134,7 @@ def test_130_when_it_was_interrupted_while_the_runs_go_on(gated: Site) -> None:
     waiting.send_signal(signal.SIGINT)
     _, error = waiting.communicate(timeout=20)
     alive = site.processes()
-    (site.home / "gate").touch()
+    site.open_gate()
 
     assert waiting.returncode == 130
     assert "interrupted; runs go on" in error

@@ -30,11 +30,6 @@ def listing(*folders: Path) -> dict[str, tuple[Any, ...]]:
     return found
 
 
-def plan(site: Site, *args: str, expect: int = 0) -> dict[str, Any]:
-    document: dict[str, Any] = site.cli.run("plan", "--json", *args, str(site.folder), expect=expect).json
-    return document
-
-
 def declared(site: Site) -> None:
     """Declare a workflow of each kind, with runs of two of them."""
     site.workflow("echo", "echo.py", ECHO)
@@ -114,7 +109,7 @@ def test_a_plan_opens_nothing_for_writing(site: Site) -> None:
 
 def test_I10_a_plan_that_was_carried_out_leaves_exactly_nothing_and_the_next_pass_writes_no_byte(site: Site) -> None:
     declared(site)
-    promised = plan(site)
+    promised = site.plan()
     site.finish("--timeout", "300ms", expect=5)
     eventually(lambda: not site.processes())
     site.pass_()
@@ -125,7 +120,7 @@ def test_I10_a_plan_that_was_carried_out_leaves_exactly_nothing_and_the_next_pas
     assert sorted((change["kind"], change["name"], change["action"]) for change in promised["changes"]) == [
         ("run", "echoes", "start"), ("run", "naps", "start"), ("workflow", "echo", "deploy"), ("workflow", "nap", "deploy"), ("workflow", "wait", "deploy"),
     ]  # fmt: skip
-    left = plan(site, "--detailed-exitcode")
+    left = site.plan("--detailed-exitcode")
     assert (left["changes"], left["rejected"], left["held"], left["drift"]) == ([], [], [], [])
     assert "No changes, 5 unchanged" in again.stdout
     assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in site.data.glob("state.db*")} == before
@@ -137,9 +132,9 @@ def test_a_plan_as_json_has_the_keys_that_programs_rely_on(site: Site) -> None:
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
         subprocess.run([*git, *words], check=True)
 
-    document = plan(site)
+    document = site.plan()
     site.write("echo.py", ECHO + "#\n")
-    dirty = plan(site)
+    dirty = site.plan()
 
     assert {"format_version", "digest", "source", "changes", "rejected", "drift", "summary"} <= document.keys()
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
@@ -153,7 +148,7 @@ def test_a_plan_as_json_has_the_keys_that_programs_rely_on(site: Site) -> None:
         assert change["source"]["line"] >= 1
     assert dirty["source"]["dirty"] is True
     assert dirty["digest"] != document["digest"]
-    assert plan(site)["digest"] == dirty["digest"]
+    assert site.plan()["digest"] == dirty["digest"]
 
 
 def test_of_a_repository_with_much_else_in_it_exactly_the_manifests_are_planned(site: Site) -> None:
@@ -177,7 +172,7 @@ def test_of_a_repository_with_much_else_in_it_exactly_the_manifests_are_planned(
     site.start("first", "etl", input=1)
     site.start("second", "etl", input=2)
 
-    document = plan(site)
+    document = site.plan()
 
     assert (site.folder / "pnpm-lock.yaml").stat().st_size > 5_000_000
     assert sorted((change["kind"], change["name"]) for change in document["changes"]) == [("run", "first"), ("run", "second"), ("workflow", "etl")]
@@ -197,7 +192,7 @@ def test_moving_and_renaming_every_file_changes_nothing(site: Site) -> None:
         path.unlink()
         assert target.exists()
 
-    left = plan(site, "--detailed-exitcode")
+    left = site.plan("--detailed-exitcode")
     assert (left["changes"], left["rejected"], left["held"]) == ([], [], [])
     assert "No changes, 5 unchanged" in site.pass_().stdout
     assert site.journals() == before
@@ -210,7 +205,7 @@ def test_a_whole_project_that_was_moved_to_another_place_stays_the_same_project(
 
     site.cli = type(site.cli)(site.home, site.data, cwd=site.folder)
     site.finish("--timeout", "300ms", expect=None)
-    left = plan(site, "--detailed-exitcode")
+    left = site.plan("--detailed-exitcode")
 
     assert left["changes"] == []
     assert site.status("echoes")["claims"] == 1

@@ -1,9 +1,8 @@
-"""What becomes of runs, through the real command line: sleeps, inputs, outputs, and manifests that change."""
+"""What becomes of runs, through the real command line: sleeps, starts, inputs, and what they print and return."""
 
 import hashlib
 import json
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -16,47 +15,10 @@ SLEEPS = {
         'async function workflow(input, { step, sleep }) {\n  await sleep("nap", input.nap);\n  return await step("after", () => "rested");\n}\n',
     ),
 }
-EFFECT = """\
-import os
-
-def effect(text):
-    fd = os.open(os.environ["EFFECTS"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(fd, (text + "\\n").encode())
-    os.close(fd)
-
-def workflow(input, ctx):
-    ctx.step("work", lambda: effect(f"{ctx.run.id} {input}"))
-    return input
-"""
-GATE = """\
-import os, time
-
-def pass_gate():
-    while not os.path.exists("{gate}"):
-        time.sleep(0.005)
-
-def workflow(input, ctx):
-    ctx.step("gate", pass_gate)
-    return "{version} " + str(input)
-"""
 
 
 def instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def gated(site: Site, version: str = "v1") -> None:
-    """Declare a workflow whose runs go on until there is a file called `gate`."""
-    site.workflow("gated", "gated.py", GATE.format(gate=site.home / "gate", version=version))
-
-
-def open_gate(site: Site) -> None:
-    (site.home / "gate").touch()
-
-
-def changes(site: Site) -> dict[str, Any]:
-    plan: dict[str, Any] = site.cli.run("plan", str(site.folder), "--json").json
-    return plan
 
 
 # Sleeps
@@ -75,7 +37,7 @@ def test_a_sleep_of_30_days_parks_within_a_second_and_holds_no_process(site: Sit
     assert instant(records["parked"]["at"]) - instant(records["claim"]["at"]) < timedelta(seconds=1)
     assert instant(records["parked"]["until"]) - instant(records["requested"]["at"]) >= timedelta(days=30)
     assert site.status("long")["status"] == "sleeping"
-    assert changes(site)["changes"] == []
+    assert site.plan()["changes"] == []
 
 
 def test_until_parked_ends_while_a_run_sleeps_and_says_when_it_is_due(site: Site) -> None:
@@ -120,12 +82,12 @@ def test_I15_a_parked_run_is_woken_when_its_time_comes_and_not_before(site: Site
 
 
 def test_start_returns_while_the_run_goes_on_and_prints_the_id_that_status_takes(site: Site) -> None:
-    gated(site)
+    site.gated()
     site.cli.run("deploy", "gated", "-f", "gated.py")
 
     id_ = site.cli.run("start", "gated", "-i", '"x"').stdout.strip()
     seen = site.cli.run("status", id_, "--json").json
-    open_gate(site)
+    site.open_gate()
     ended = site.cli.run("wait", id_, "--json").json
 
     assert (seen["id"], seen["status"]) == (id_, "running")
@@ -184,16 +146,14 @@ def test_10_mb_of_prints_harm_nobody_and_logs_gives_them_all(site: Site) -> None
 
 
 def test_logs_follow_prints_what_comes_until_the_run_has_ended(site: Site) -> None:
-    site.workflow(
-        "talk", "talk.py", GATE.format(gate=site.home / "gate", version="v1").replace("def pass_gate():", "def pass_gate():\n    print('waiting')")
-    )
-    site.start("talks", "talk")
+    site.gated()
+    site.start("talks", "gated")
     site.pass_()
 
     logs = site.spawn("logs", "-f", "talks")
     assert logs.stdout is not None
     first = logs.stdout.readline()
-    open_gate(site)
+    site.open_gate()
 
     assert first == "waiting\n"
     assert logs.wait(20) == 0
@@ -226,114 +186,3 @@ def test_I3_a_result_that_is_not_json_fails_with_a_message_that_names_the_place_
     assert view["error"]["name"] == "NotSerializableError"
     assert where in view["error"]["message"]
     assert where in done.stdout
-
-
-# Manifests that change
-
-
-def test_a_finished_run_whose_manifest_goes_and_comes_back_does_not_run_again(site: Site) -> None:
-    site.workflow("work", "work.py", EFFECT)
-    site.start("once", "work", input=1)
-    site.finish()
-
-    (site.folder / "once.yaml").unlink()
-    gone = site.pass_()
-    site.start("once", "work", input=1)
-    back = site.finish()
-
-    assert "No changes" in gone.stdout
-    assert "No changes" in back.stdout
-    assert site.effects() == ["once 1"]
-
-
-def test_a_finished_run_that_comes_back_with_another_input_is_rejected_and_stays_as_it_is(site: Site) -> None:
-    site.workflow("work", "work.py", EFFECT)
-    site.start("once", "work", input=1)
-    site.finish()
-
-    site.start("once", "work", input=2)
-    plan = changes(site)
-    site.finish()
-
-    assert plan["changes"] == []
-    assert [(notice["object"], notice["reason"]) for notice in plan["rejected"]] == [("run/once", "edited-after-start")]
-    assert site.effects() == ["once 1"]
-    assert site.status("once")["output"] == 1
-
-
-def test_a_new_rerun_token_runs_once_more_from_the_beginning_and_the_same_one_does_not(site: Site) -> None:
-    site.workflow("work", "work.py", EFFECT)
-    site.start("again", "work", input=1)
-    site.finish()
-
-    for token in ("a", "a", "b"):
-        site.start("again", "work", input=1, rerun=token)
-        site.finish()
-
-    assert site.effects() == ["again 1"] * 3
-    assert site.status("again")["incarnation"] == 3
-    assert sorted(site.journals()) == ["again", "again~2", "again~3"]
-
-
-def test_a_rerun_of_an_active_run_cancels_it_first(site: Site) -> None:
-    gated(site)
-    site.start("again", "gated", input=1)
-    site.pass_()
-    eventually(lambda: site.reached("again", "requested"))
-
-    site.start("again", "gated", input=1, rerun="x")
-    open_gate(site)
-    site.finish("--timeout", "30s")
-
-    ends = {name: records[-1]["status"] for name, records in site.journals().items()}
-    assert ends["again~2"] == "completed"
-    assert ends["again"] in ("canceled", "completed")  # it may pass the gate before it hears of it
-    assert site.status("again")["incarnation"] == 2
-
-
-def test_an_edit_of_a_running_run_is_rejected_and_the_run_is_not_touched(site: Site) -> None:
-    gated(site)
-    site.start("busy", "gated", input="first")
-    site.pass_()
-    eventually(lambda: site.reached("busy", "requested"))
-
-    site.start("busy", "gated", input="second")
-    shown = site.pass_().stdout
-    open_gate(site)
-    site.finish()
-
-    assert "edited-after-start" in shown
-    assert site.status("busy")["output"] == "v1 first"
-    assert site.status("busy")["claims"] == 1
-
-
-def test_I17_a_run_ends_on_the_revision_that_it_started_with(site: Site) -> None:
-    gated(site)
-    site.start("old", "gated", input=1)
-    site.pass_()
-    eventually(lambda: site.reached("old", "requested"))
-
-    gated(site, "v2")
-    site.start("new", "gated", input=2)
-    updated = site.pass_().stdout
-    open_gate(site)
-    site.finish()
-
-    assert "code changed" in updated
-    assert site.status("old")["output"] == "v1 1"
-    assert site.status("new")["output"] == "v2 2"
-
-
-def test_a_run_waits_for_the_runs_that_it_depends_on_and_is_skipped_if_one_of_them_fails(site: Site) -> None:
-    site.workflow("work", "work.py", EFFECT)
-    site.workflow("fail", "fail.py", "def workflow(input, ctx):\n    raise ValueError('no')\n")
-    site.start("c", "work", input=3, dependsOn=["run/b"])
-    site.start("b", "work", input=2, dependsOn=["run/a"])
-    site.start("a", "work", input=1)
-    site.start("never", "work", input=4, dependsOn=["run/fails"])
-    site.start("fails", "fail")
-
-    site.finish(expect=5)
-
-    assert site.effects() == ["a 1", "b 2", "c 3"]
-    assert site.statuses() == {"a": "completed", "b": "completed", "c": "completed", "fails": "failed", "never": "skipped"}

@@ -66,7 +66,7 @@ def test_plan_status_and_list_do_not_wait_for_a_pass_that_is_under_way(site: Sit
 
     seen = site.status("only")["status"]
     listed = site.statuses()
-    planned = site.cli.run("plan", str(site.folder), "--json").json["summary"]
+    planned = site.plan()["summary"]
 
     assert first.poll() is None
     assert (seen, listed) == ("pending", {"only": "pending"})

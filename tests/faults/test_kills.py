@@ -124,7 +124,7 @@ def settled(site: Site, names: list[str]) -> None:
     """Check that the command line tells the same as the journals, and that there is nothing left to do."""
     statuses = site.statuses()
     assert {name: statuses[name] for name in names if statuses[name] != "completed"} == {}
-    assert site.cli.run("plan", str(site.folder), "--json").json["changes"] == []
+    assert site.plan()["changes"] == []
 
 
 @pytest.mark.parametrize("language", ["python", "node"])

@@ -60,6 +60,10 @@ class Try:
         self.signal = Signal()
         self._beat: tuple[float, object] = (0.0, None)
 
+    def __str__(self) -> str:
+        """Return the key, so that the whole is good enough where only the key is wanted."""
+        return self.key
+
     def heartbeat(self, details: object = None) -> None:
         """Tell that the try is alive, and how far it is."""
         self._beat = (monotonic(), details)

@@ -200,3 +200,23 @@ def test_an_input_over_the_limit_is_rejected_with_both_sizes() -> None:
     assert [notice.reason for notice in result.rejected] == ["input-too-large"]
     assert "102 bytes" in result.rejected[0].message
     assert result.actions == ()
+
+
+def test_a_run_that_is_edited_before_its_start_starts_as_it_was_declared_last() -> None:
+    other = a_workflow("other")
+    run = a_run(workflow="other", spec_hash="another", input={"name": "Ana"})
+    recorded = remembered(a_run(), claim=0, status="pending")
+    recorded = replace(recorded, active={uid: replace(one, claim=0, confirmed=False) for uid, one in recorded.active.items()})
+
+    result = plan(desired(GREET, other, run), recorded, seen={"uid-of-greet-world": Missing()}, deployed=frozenset({GREET.revision, other.revision}))
+
+    claim = of(result, Claim)[0]
+    assert (claim.run.spec_hash, claim.run.input, claim.run.revision.digest) == ("another", {"name": "Ana"}, other.revision)
+
+
+def test_a_run_whose_revision_could_not_be_deployed_is_not_started() -> None:
+    recorded = Recorded({}, {}, {"uid-of-x": an_active_run("x", claim=0, confirmed=False, deployed=False)}, scope="home")
+
+    result = decide(None, recorded, Observed(runs={"uid-of-x": Missing()}), Limits(), now=NOON)
+
+    assert of(result, Claim) == []
