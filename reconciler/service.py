@@ -65,7 +65,7 @@ class Passed:
     @property
     def failed(self) -> bool:
         """Say whether an action did not work, or an object could not be carried out here."""
-        wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large")
+        wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large", "edited-after-start")
         return any(report.applied.failures or any(notice.reason in wrong for notice in report.plan.rejected) for report in self.reports)
 
 
@@ -78,6 +78,9 @@ class Service:
         self.project, self.environment = project, environment
         self.data_dir = Path(settings.data_dir)
         self.local = self.data_dir / "manifests"
+        if self.data_dir.exists() and not self.data_dir.is_dir():
+            message = f"data_dir {self.data_dir} is not a folder"
+            raise InvalidError(message)
         self._memory = Memory()
 
     @cached_property

@@ -1,6 +1,7 @@
 """The command line."""
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -23,7 +24,9 @@ _GLOBALS = {"--config": "config", "--data-dir": "data_dir", "--project": "projec
 def main() -> None:
     """Run the program and exit with its code. An error of ours is one or two lines, never a traceback."""
     os.umask(0o077)  # state and settings are their owner's alone
+    _mend_streams()
     try:
+        _check_folder()
         code = _run(sys.argv[1:])
         sys.stdout.flush()
     except TyOpenworkflowError as error:
@@ -41,6 +44,25 @@ def main() -> None:
         _complain(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror} (`ty-openworkflow doctor` looks for the cause)")
         code = 1
     sys.exit(code)
+
+
+def _check_folder() -> None:
+    """Raise UsageError if the present folder was deleted: no relative path means anything there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        message = "the present folder was deleted: change to another one"
+        raise UsageError(message) from error
+
+
+def _mend_streams() -> None:
+    """Make closed streams empty ones, and let no character be one too many for a terminal."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(message: str) -> None:

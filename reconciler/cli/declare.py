@@ -12,7 +12,7 @@ from reconciler.cli.outcome import LiveLines, close
 from reconciler.duration import parse_duration
 from reconciler.errors import UsageError
 from reconciler.model import Desired
-from reconciler.render import head_line, plan_footer, plan_lines
+from reconciler.render import head_line, plan_footer, plan_lines, plural
 from reconciler.service import View
 
 DirArgument = Annotated[str | None, Argument("[DIR]", "Folder of manifests; default: the project around here, else the local folder.")]
@@ -38,7 +38,9 @@ def validate(
     errors = [problem for problem in problems if not problem.warning]
     if output == "text" and not as_json:
         foreign = sum(desired.foreign for desired in found)
-        CONTEXT.say(f"{objects} objects, {len(errors)} errors, {len(problems) - len(errors)} warnings, {foreign} documents of others")
+        remarks = len(problems) - len(errors)
+        counts = (plural(objects, "object"), plural(len(errors), "error"), plural(remarks, "warning"), f"{plural(foreign, 'document')} of others")
+        CONTEXT.say(", ".join(counts))
     return 3 if errors else 0
 
 
@@ -114,6 +116,8 @@ def reconcile(
 
     who = "reconcile --once"
     passed = service.reconcile(folders, who, show)
+    if not passed.desired and not as_json:
+        CONTEXT.say(f"Pass: {folders[0]}  nothing is declared here yet: `ty-openworkflow deploy` or `init DIR` begins")
     live = LiveLines(passed, quiet=as_json)
     if wait or until:
         service.follow(passed, passed.wanted, who, parked=until is not None, timeout=patience, seen=live.seen)

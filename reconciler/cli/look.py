@@ -58,6 +58,9 @@ def list_objects(
     if number < 1:
         message = f"-n {number}: at least 1"
         raise UsageError(message)
+    if number < 1:
+        message = f"-n {number}: at least one"
+        raise UsageError(message)
     unknown = [word for word in status if word not in {known.value for known in Status}]
     if unknown:
         message = f"-s {unknown[0]}: choose one of {', '.join(known.value for known in Status)}"
