@@ -38,7 +38,7 @@ def test_a_finished_run_that_comes_back_with_another_input_is_rejected_and_stays
 
     site.start("once", "work", input=2)
     plan = site.plan()
-    site.finish()
+    site.finish(expect=1)
 
     assert plan["changes"] == []
     assert [(notice["object"], notice["reason"]) for notice in plan["rejected"]] == [("run/once", "edited-after-start")]
@@ -83,9 +83,9 @@ def test_an_edit_of_a_running_run_is_rejected_and_the_run_is_not_touched(site: S
     eventually(lambda: site.reached("busy", "requested"))
 
     site.start("busy", "gated", input="second")
-    shown = site.pass_().stdout
+    shown = site.pass_(expect=1).stdout
     site.open_gate()
-    site.finish()
+    site.finish(expect=1)
 
     assert "edited-after-start" in shown
     assert site.status("busy")["output"] == "v1 first"
