@@ -232,9 +232,12 @@ class ExecAdapter:
             worker.wake()
 
     def kill(self, uid: str) -> None:
-        """Kill the worker that holds the run, and everything it started."""
+        """Kill the worker that holds the run, and everything it started; one that hosts others is left to them once this run has ended."""
         history = self._history(uid)[1]
-        if history is not None and history.worker and history.let_go is None:
+        if history is None or not history.worker or history.let_go is not None:
+            return
+        worker = self._crew.living().get(history.worker)
+        if history.finished is None or worker is None or worker.hello["capacity"] == 1:
             kill_tree(history.worker)
 
     def end(self, uid: str, claim: int, first: Mapping[str, Any], finished_record: Mapping[str, Any]) -> Finished:

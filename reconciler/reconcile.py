@@ -11,7 +11,7 @@ from reconciler.plan import Limits, decide
 from reconciler.plan.progress import deadline_of
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.state import Store, events, runs, workflows
-from reconciler.values import frozen, made, mutable
+from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
 FOR_A_PERSON = ("state-unknown", "quarantined")
@@ -59,11 +59,12 @@ class Reconciler:
         """
         store, clock = self._hands.store, self._hands.clock
         recorded = load(store, desired, self._scope, self._memory.rows)
-        observed = observe(desired, recorded, self._hands.adapters, dependencies(store, recorded), self._memory.looks, changed)
+        observed = observe(desired, recorded, self._hands.adapters, {}, self._memory.looks, changed)
         fresh = news(recorded, observed)
         ended = record(store, recorded, fresh, now=clock.now())
         self._sweep(ended)
         recorded = settled(recorded, fresh)
+        observed = replace(observed, statuses=dependencies(store, recorded))  # also of runs whose end was seen just now
         plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved)
         show(plan)
         place = NOWHERE if desired is None else desired.place

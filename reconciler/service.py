@@ -78,9 +78,6 @@ class Service:
         self.project, self.environment = project, environment
         self.data_dir = Path(settings.data_dir)
         self.local = self.data_dir / "manifests"
-        if self.data_dir.exists() and not self.data_dir.is_dir():
-            message = f"data_dir {self.data_dir} is not a folder"
-            raise InvalidError(message)
         self._memory = Memory()
 
     @cached_property
@@ -186,6 +183,9 @@ class Service:
     @contextmanager
     def reading(self) -> Iterator[Store | None]:
         """Open the database without writing anything; None if there is none."""
+        if self.data_dir.exists() and not self.data_dir.is_dir():
+            message = f"data_dir {self.data_dir} is not a folder"
+            raise InvalidError(message)
         store = read_store(self.data_dir)
         if store is None:
             yield None

@@ -116,9 +116,10 @@ def test_a_run_waits_for_the_runs_that_it_depends_on_and_is_skipped_if_one_of_th
     site.start("b", "work", input=2, dependsOn=["run/a"])
     site.start("a", "work", input=1)
     site.start("never", "work", input=4, dependsOn=["run/fails"])
+    site.start("nor-this", "work", input=5, dependsOn=["run/never"])
     site.start("fails", "fail")
 
-    site.finish(expect=5)
+    site.finish("--timeout", "15s", expect=5)
 
     assert site.effects() == ["a 1", "b 2", "c 3"]
-    assert site.statuses() == {"a": "completed", "b": "completed", "c": "completed", "fails": "failed", "never": "skipped"}
+    assert site.statuses() == {"a": "completed", "b": "completed", "c": "completed", "fails": "failed", "never": "skipped", "nor-this": "skipped"}

@@ -90,7 +90,8 @@ def test_start_returns_while_the_run_goes_on_and_prints_the_id_that_status_takes
     site.open_gate()
     ended = site.cli.run("wait", id_, "--json").json
 
-    assert (seen["id"], seen["status"]) == (id_, "running")
+    assert seen["id"] == id_
+    assert seen["status"] in ("pending", "running")  # it is with a worker, which may not have begun yet
     assert (ended["id"], ended["status"], ended["output"]) == (id_, "completed", "v1 x")
 
 

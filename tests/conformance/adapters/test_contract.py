@@ -367,3 +367,18 @@ def test_I4_a_damaged_journal_is_quarantined_and_its_bytes_are_kept(tmp_path: Pa
 
     assert isinstance(seen, Quarantined)
     assert journal.read_bytes() == bytes(data)
+
+
+def test_the_end_of_one_run_does_not_take_down_the_worker_that_hosts_another(tmp_path: Path) -> None:
+    harness = ExecPython(tmp_path)
+    adapter = ExecAdapter(ExecSettings(str(tmp_path / "exec"), runs_per_worker=2))
+    code = "import time\ndef workflow(input, ctx):\n    ctx.step('work', lambda: time.sleep(600) if input else 1)\n"
+    adapter.deploy(harness.revision("echo"), {"workflow.py": code.encode()}, lambda _: None)
+    adapter.start([harness.order("echo", "u1", value=True), harness.order("echo", "u2", value=False)], lambda _: None)
+    harness.until(adapter, "u2", finished)
+
+    adapter.kill("u2")
+
+    assert isinstance(adapter.observe({"u1": 1})["u1"], Live)
+    adapter.kill("u1")
+    harness.until(adapter, "u1", lambda seen: isinstance(seen, Gone))
