@@ -183,9 +183,7 @@ class Service:
     @contextmanager
     def reading(self) -> Iterator[Store | None]:
         """Open the database without writing anything; None if there is none."""
-        if self.data_dir.exists() and not self.data_dir.is_dir():
-            message = f"data_dir {self.data_dir} is not a folder"
-            raise InvalidError(message)
+        _check_is_folder(self.data_dir)
         store = read_store(self.data_dir)
         if store is None:
             yield None
@@ -381,8 +379,16 @@ def shown(folder: str) -> str:
 
 def _private(folder: Path) -> None:
     """Make the data folder, for its owner only. Raises InvalidError if that cannot be."""
+    _check_is_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         message = f"data_dir {folder} cannot be made: {error.strerror}"
         raise InvalidError(message) from error
+
+
+def _check_is_folder(folder: Path) -> None:
+    """Raise InvalidError if something else has the name of the data folder."""
+    if folder.exists() and not folder.is_dir():
+        message = f"data_dir {folder} is not a folder"
+        raise InvalidError(message)

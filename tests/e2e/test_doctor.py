@@ -97,7 +97,7 @@ def test_a_data_dir_that_is_a_file(site: Site) -> None:
     site.workflow("echo", "echo.py", ECHO)
 
     assert "is no folder" in failures(site)["data_dir"]
-    check_others(site, broken=("reconcile",), says="cannot be made")
+    check_others(site, broken=("plan", "status", "reconcile"), says="is not a folder")
 
 
 CLOSED: dict[str, tuple[Callable[[Site], Path], int, str, tuple[str, ...]]] = {
