@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import Cli
-from tests.support.site import MARK, Site, eventually
+from tests.support.site import MARK, Site, eventually, need_node
 
 JAVASCRIPT: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "a plain function": ({"file": "plain.js"}, {"plain.js": 'async function workflow(input, { step }) {\n  return await step("a", () => "ok");\n}\n'}),
@@ -46,6 +46,7 @@ PYTHON: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 @pytest.fixture(scope="module")
 def every_form(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """Carry out one workflow for each form of code."""
+    need_node()
     site = Site(tmp_path_factory.mktemp("forms"))
     for runtime, forms in (("node", JAVASCRIPT), ("python", PYTHON)):
         for form, (code, files) in forms.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.site import Site, eventually
+from tests.support.site import Site, eventually, need_node
 
 GREETING = """\
 async function workflow(input, { step, sleep }) {
@@ -36,6 +36,7 @@ STEP_KEYS = {"name", "key", "kind", "status", "attempts", "output", "error", "st
 
 
 def test_init_deploy_from_standard_input_start_and_look(site: Site) -> None:
+    need_node()
     run = site.cli.run
     said = run("init").stdout
     settings = site.home / ".config" / "ty-openworkflow" / "config.yaml"
@@ -79,6 +80,7 @@ def check_greeting(site: Site, view: dict[str, Any], id_: str) -> None:
 @pytest.fixture
 def greeter(site: Site) -> Site:
     """Have `my-workflow` deployed from a file, with all its flags."""
+    need_node()
     site.write("greet.js", GREETING.replace("5000", '"90s"'))
     site.cli.run(
         "deploy", "my-workflow", "-f", "greet.js", "-a", "exec", "--name", "Greeter", "--description", "Says hello", "--version", "1.0.0",
@@ -142,6 +144,7 @@ def test_delete_of_a_run_cancels_it_and_delete_all_empties_the_local_folder(gree
 
 
 def test_logs_shows_what_the_code_printed(site: Site) -> None:
+    need_node()
     site.cli.run("deploy", "loud", "-f", "-", input='async function workflow(input) {\n  console.log("hello", input);\n  console.error("oh");\n}\n')
 
     id_ = site.cli.run("start", "loud", "-i", "1", "--wait", "--as", "says").stdout
@@ -182,6 +185,7 @@ def test_the_python_example_sleeps_its_60_seconds_without_a_loop(site: Site) -> 
 
 
 def test_init_of_a_folder_makes_a_project_that_runs_and_a_second_init_says_so(site: Site) -> None:
+    need_node()
     shop = site.folder / "shop"
 
     site.cli.run("init", "shop")

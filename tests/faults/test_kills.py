@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.support.site import Site, eventually, kill
-from tests.support.workers import NODE
 
 FULL = os.environ.get("TYOW_FULL") == "1"
 KILLS = 200 if FULL else 20
@@ -45,10 +44,7 @@ async function workflow(input, { step }) {
   return results;
 }
 """
-pytestmark = [
-    pytest.mark.timeout(1800 if FULL else 120),
-    pytest.mark.skipif(NODE is None and not os.environ.get("CI"), reason="node is not installed"),
-]
+pytestmark = pytest.mark.timeout(1800 if FULL else 120)
 
 
 @dataclass

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from reconciler.errors import DamagedError
 from reconciler.journal import decode_lines
 from tests.support.cli import Cli, Result, clean_environment
+from tests.support.workers import NODE
 
 T = TypeVar("T")
 MARK = "TY_OPENWORKFLOW_WORKER"
@@ -67,6 +70,8 @@ class Site:
 
     def workflow(self, name: str, file: str, code: str, **spec: Any) -> None:
         """Declare a workflow with its code in a file beside it; its steps find the file for effects in EFFECTS."""
+        if file.endswith(".js"):
+            need_node()
         self.write(file, code)
         env = {"EFFECTS": {"value": str(self.effects_file)}, **spec.pop("env", {})}
         self.declare("Workflow", name, {"code": {"file": file}, "env": env, **spec})
@@ -166,6 +171,12 @@ class Site:
                 return
             for pid in pids:
                 kill(pid)
+
+
+def need_node() -> None:
+    """Skip a test where there is no Node; CI has one."""
+    if NODE is None and os.environ.get("CI") != "true":
+        pytest.skip("node is not installed here")
 
 
 def environments() -> Iterator[tuple[int, list[bytes]]]:
