@@ -35,7 +35,7 @@ def follow(
     """Run passes whenever something wakes it, until `wanted` is true of the active runs, or time is over."""
     adapters = list(adapters)
     end = None if timeout is None else time.monotonic() + timeout.total_seconds()
-    looked, began, again = time.monotonic(), None, False
+    looked, began, again, first = time.monotonic(), None, False, True
     with Wakeups() as wakeups:
         while not wanted(active):
             left = _LONGEST.total_seconds() if end is None else end - time.monotonic()
@@ -44,9 +44,13 @@ def follow(
             watched = [adapter.watched() for adapter in adapters]
             wakeups.watch(folder for one in watched for folder in one.folders)
             changed = _changes(adapters)
-            if not changed and not again:
-                wakeups.wait((fd for one in watched for fd in one.descriptors), _patience(next_due(active, began), clock, left))
+            if first:
+                first, changed = False, None  # what happened before the watch began may have been told to somebody else
+            elif not changed and not again:
+                told = wakeups.wait((fd for one in watched for fd in one.descriptors), _patience(next_due(active, began), clock, left))
                 changed = _changes(adapters)
+                if told and not changed:
+                    changed = None  # somebody else took the hint, and may have died with it
             if time.monotonic() - looked > _LONGEST.total_seconds():
                 looked, changed = time.monotonic(), None  # hints may be lost: now and then everything is looked at
             began = clock.now()

@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -282,17 +282,13 @@ def delete(
     if everything == (what is not None):
         message = "say what to delete: KIND/NAME, or --all"
         raise UsageError(message)
-    declared = {
-        f"{kind}/{name}": (desired, item.source)
-        for desired in service.desired(service.local, writing=False)
-        for kind, name, item in _objects(desired)
-    }
+    declared = _declared_in(service.desired(service.local, writing=False))
     chosen = list(declared) if what is None else [what]
     for about in chosen:
         if about not in declared:
             _not_local(about)
-        file = declared[about][1].file
-        others = sorted(other for other, (_, source) in declared.items() if source.file == file and other not in chosen)
+        file = declared[about]
+        others = sorted(other for other, where in declared.items() if where == file and other not in chosen)
         if others:
             message = f"{about} shares {service.local / file} with {', '.join(others)}: take it out there"
             raise RejectedError(message)
@@ -301,6 +297,12 @@ def delete(
     failures(passed)
     CONTEXT.say(f"deleted {', '.join(chosen) or 'nothing: the local folder is empty'}")
     return close(passed, None, waited=False)
+
+
+def _declared_in(found: Sequence[Desired]) -> dict[str, str]:
+    """Return the file of every object of the local folder, of the invalid ones too: they are to be got rid of as well."""
+    files = {problem.about: problem.file for desired in found for problem in desired.problems if problem.about}
+    return files | {f"{kind}/{name}": item.source.file for desired in found for kind, name, item in _objects(desired)}
 
 
 def _remove_manifest(path: Path) -> None:

@@ -66,7 +66,7 @@ def decide(
         step
         for step in steps
         if isinstance(step, Claim)
-        and f"workflow/{step.run.workflow}" not in broken
+        and not (desired is not None and step.run.place == desired.place and f"workflow/{step.run.workflow}" in broken)
         and (step.run.deployed or step.run.revision.digest in ready)  # what could not be deployed starts nothing
     ]
     actions += [step for step in steps if step is not None and not isinstance(step, Claim)]
