@@ -18,6 +18,15 @@ def encode_json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def decode_json(text: str) -> Any:
+    """Read a JSON value that `encode_json` wrote into the database. Raises DamagedError: SQLite keeps no checksums."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        message = f"the state holds {text[:40]!r} where JSON should be: move state.db away, and the next pass rebuilds what the run folders can prove"
+        raise DamagedError(message) from error
+
+
 def encode_line(record: Record) -> bytes:
     """Write one record as a line: CRC-32 of the JSON as 8 hex digits, a space, the JSON, a newline."""
     body = encode_json(record).encode()

@@ -1,6 +1,5 @@
 """One run, one list, one plan, as programs are shown them. The shapes are fixed by the schemas in `schemas/`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,7 +8,7 @@ from reconciler.actions import Plan
 from reconciler.compute import Adapter, Finished, Gone, LetGo, Live, Observation, Quarantined, Unclaimed, Unknown
 from reconciler.digest import Json, digest_of
 from reconciler.errors import DamagedError, UnavailableError
-from reconciler.journal import Call, History, encode_json
+from reconciler.journal import Call, History, decode_json, encode_json
 from reconciler.model import TERMINAL
 
 FORMAT = 1
@@ -43,7 +42,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
         reason, message = "concurrency", "waits in the queue for a pass with room for it"
     started_at = facts["started_at"] or (history.started_at if history is not None else None)
     overdue = completed_at is None and due_at is not None and due_at < _text(now)
-    task = json.loads(facts["facts"]).get("task")
+    task = decode_json(facts["facts"]).get("task")
     return {
         "format_version": FORMAT,
         "id": facts["name"],
@@ -69,7 +68,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
             "source": facts["source"],
             "revision": facts["revision"],
             "adapter": facts["adapter"],
-            "labels": json.loads(facts["facts"]).get("labels", {}),
+            "labels": decode_json(facts["facts"]).get("labels", {}),
             "created_at": facts["created_at"],
             "due_at": due_at,
             "overdue": overdue,
@@ -117,7 +116,7 @@ def _condition(status: str, reason: str, message: str, since: str) -> dict[str, 
 
 def loads(text: str | None) -> Json:
     """Read a value as it is kept, None for none."""
-    return None if text is None else json.loads(text)
+    return None if text is None else decode_json(text)
 
 
 def _text(now: datetime) -> str:
@@ -133,7 +132,7 @@ def for_text(view: Mapping[str, Any]) -> dict[str, Any]:
 
 def workflow_view(row: Mapping[str, Any]) -> dict[str, Json]:
     """Return one workflow as `list workflows --json` shows it."""
-    facts, spec = json.loads(row["facts"]), json.loads(row["spec"])
+    facts, spec = decode_json(row["facts"]), decode_json(row["spec"])
     return {
         "format_version": FORMAT,
         "id": row["name"],

@@ -1,12 +1,12 @@
 """The plan of one pass, from what is declared, remembered and seen, and the time."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Kill, Notice, Plan, Postpone, RemoveWorkflow, Start
 from reconciler.compute import Missing, Observation
 from reconciler.digest import Json
+from reconciler.journal import decode_json
 from reconciler.model import Desired
 from reconciler.plan.progress import next_step
 from reconciler.plan.prune import prune
@@ -90,9 +90,9 @@ def _edited(run: ActiveRun, changes: Mapping[str, Json], revisions: Revisions) -
     """Return a run with an edit applied, as the database will have it: what is started in this pass is what was declared last."""
     plain = {name: changes[name] for name in ("suspend", "priority", "cancel", "workflow", "spec_hash", "adapter") if name in changes}
     if "input" in changes:
-        plain["input"] = json.loads(changes["input"])
+        plain["input"] = decode_json(changes["input"])
     if "facts" in changes:
-        plain["facts"] = json.loads(changes["facts"])
+        plain["facts"] = decode_json(changes["facts"])
     if "revision" in changes:
         plain["revision"] = revisions[plain.get("workflow", run.workflow)][0]
         plain["deployed"] = False  # it is there already, or deployed in this very plan

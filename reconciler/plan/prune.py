@@ -1,8 +1,7 @@
 """Prune: what a folder owned and no longer declares. Looks only at its own, and holds still when in doubt."""
 
-import json
-
 from reconciler.actions import Edit, Notice, RemoveWorkflow
+from reconciler.journal import decode_json
 from reconciler.model import Desired, Source
 from reconciler.recorded import Recorded
 from reconciler.values import made, mutable
@@ -26,7 +25,7 @@ def prune(desired: Desired, recorded: Recorded, approved: frozenset[str]) -> Pru
     for name, run in recorded.runs.items():
         if run.ended or run.owner != desired.folder or run.cancel is not None or name in desired.runs or f"run/{name}" in desired.invalid:
             continue
-        facts = json.loads(run.facts)
+        facts = decode_json(run.facts)
         how = facts.get("on_delete", "cancel")
         if facts.get("prune", "enabled") == "disabled" or (how == "finish" and run.claim):
             continue

@@ -1,6 +1,5 @@
 """Runs: what is declared against what was asked for before."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -8,7 +7,7 @@ from reconciler.actions import Action, Edit, Notice, Start
 from reconciler.compute import Revision
 from reconciler.digest import Json, uid_of
 from reconciler.instants import milliseconds, stamp
-from reconciler.journal import encode_json
+from reconciler.journal import decode_json, encode_json
 from reconciler.model import Desired, Run, Status, Workflow
 from reconciler.plan.workflows import owner_conflict
 from reconciler.recorded import ActiveRun, Recorded, RunLine
@@ -131,7 +130,7 @@ def _edit(part: RunPart, desired: Desired, revisions: Revisions, want: Run, know
     if known.owner != desired.folder:
         changes["owner"] = desired.folder
     facts = run_facts(want)
-    if facts != json.loads(known.facts):
+    if facts != decode_json(known.facts):
         changes["facts"] = encode_json(facts)
     pinned = revisions.get(want.workflow)
     if known.claim == 0 and pinned is not None and pinned[0].digest != known.revision:

@@ -1,11 +1,10 @@
 """What happened: events, counted where they repeat, and the passes that did something."""
 
-import json
 from datetime import datetime
 
 from reconciler.digest import Json
 from reconciler.instants import stamp
-from reconciler.journal import encode_json
+from reconciler.journal import decode_json, encode_json
 from reconciler.model import Place
 from reconciler.state.store import Store
 
@@ -61,7 +60,7 @@ def last_pass(store: Store) -> dict[str, Json] | None:
     if row is None:
         return None
     names = ("at", "folder", "project", "environment", "revision")
-    return {**dict(zip(names, row[:5], strict=True)), "summary": json.loads(row[5])}
+    return {**dict(zip(names, row[:5], strict=True)), "summary": decode_json(row[5])}
 
 
 def add_request(store: Store, place: Place, about: str, verb: str, data: Json, who: str, *, now: datetime) -> int:

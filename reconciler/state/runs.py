@@ -1,6 +1,5 @@
 """Runs as they are remembered."""
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from reconciler.compute import Finished, LetGo, Live, Revision, Seen, Unclaimed
 from reconciler.digest import Json
 from reconciler.instants import stamp
-from reconciler.journal import encode_json
+from reconciler.journal import decode_json, encode_json
 from reconciler.model import EnvVar, Place, Source, Status
 from reconciler.recorded import ActiveRun, RunLine
 from reconciler.state.store import Store
@@ -60,7 +59,7 @@ def active_runs(store: Store, known: KnownRows | None = None) -> dict[str, Activ
 
 def _active(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun:
     if row["revision"] not in revisions:
-        revisions[row["revision"]] = revision_from(json.loads(row["revision_spec"]))
+        revisions[row["revision"]] = revision_from(decode_json(row["revision_spec"]))
     return ActiveRun(
         uid=row["uid"],
         place=Place(row["project"], row["environment"]),
@@ -70,7 +69,7 @@ def _active(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun
         workflow=row["workflow"],
         adapter=row["adapter"],
         spec_hash=row["spec_hash"],
-        input=json.loads(row["input"]),
+        input=decode_json(row["input"]),
         revision=revisions[row["revision"]],
         status=Status(row["status"]),
         reason=row["reason"],
@@ -82,7 +81,7 @@ def _active(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun
         attempt=row["attempt"],
         deaths=row["deaths"],
         created_at=datetime.fromisoformat(row["created_at"]),
-        facts=json.loads(row["facts"]),
+        facts=decode_json(row["facts"]),
         suspend=bool(row["suspend"]),
         priority=row["priority"],
         concurrency=row["concurrency"],

@@ -1,12 +1,11 @@
 """Workflows, their revisions and the places they belong to, as they are remembered."""
 
-import json
 from datetime import datetime
 
 from reconciler.compute import Revision
 from reconciler.digest import Json
 from reconciler.instants import stamp
-from reconciler.journal import encode_json
+from reconciler.journal import decode_json, encode_json
 from reconciler.model import Place
 from reconciler.recorded import KnownWorkflow
 from reconciler.state.runs import revision_from, revision_spec, source_from
@@ -25,7 +24,7 @@ def known_workflows(store: Store, place: Place) -> dict[str, KnownWorkflow]:
         {"project": place.project, "environment": place.environment},
     )
     return {
-        name: KnownWorkflow(name, owner, revision_from(json.loads(spec)), json.loads(facts), source_from(source))
+        name: KnownWorkflow(name, owner, revision_from(decode_json(spec)), decode_json(facts), source_from(source))
         for name, owner, spec, facts, source in rows
     }
 

@@ -11,7 +11,7 @@ from reconciler.plan import Limits, Observed, decide
 from reconciler.plan.workflows import revision_of, workflow_facts
 from reconciler.recorded import KnownWorkflow, Recorded, RunLine
 from reconciler.values import replace
-from tests.support.builders import FOLDER, NOON, a_run, a_workflow, an_active_run, desired
+from tests.support.builders import FOLDER, NOON, PLACE, a_run, a_workflow, an_active_run, desired
 
 GREET = a_workflow()
 KNOWN = {"greet": KnownWorkflow("greet", FOLDER, revision_of(GREET), workflow_facts(GREET), GREET.source)}
@@ -220,3 +220,27 @@ def test_a_run_whose_revision_could_not_be_deployed_is_not_started() -> None:
     result = decide(None, recorded, Observed(runs={"uid-of-x": Missing()}), Limits(), now=NOON)
 
     assert of(result, Claim) == []
+
+
+def test_I12_a_document_that_looks_like_ours_and_is_ignored_holds_the_prune() -> None:
+    typo = Problem("a.yaml", 1, 1, "/apiVersion", "looks like a Run of ours, but is ignored", code="ignored", warning=True)
+
+    result = plan(desired(GREET, problems=(typo,)), remembered(a_run()))
+
+    assert of(result, Edit) == []
+    assert [notice.reason for notice in result.held] == ["prune-held"]
+
+
+def test_a_run_that_has_to_wait_is_not_shown_as_a_start() -> None:
+    result = plan(desired(GREET, a_run(suspend=True)), Recorded(KNOWN, scope="home"))
+
+    assert [(change.action, change.reason) for change in result.changes] == [("wait", "suspended before its start")]
+
+
+def test_a_runtime_that_is_missing_in_one_project_holds_nothing_of_another() -> None:
+    other = an_active_run("x", claim=0, confirmed=False, place=PLACE.__class__("other", "dev"))
+    recorded = Recorded({}, {}, {other.uid: other}, scope="home")
+
+    result = plan(desired(GREET), recorded, seen={other.uid: Missing()}, absent={GREET.revision: "needs node"})
+
+    assert [claim.run.uid for claim in of(result, Claim)] == [other.uid]

@@ -195,3 +195,10 @@ def test_code_that_no_longer_asks_for_what_is_recorded_is_given_up_after_a_few_c
     assert isinstance(again, Claim)
     assert isinstance(given_up, End)
     assert (given_up.status, given_up.reason) == (Status.FAILED, "nondeterminism")
+
+
+def test_a_person_may_settle_a_run_that_the_platform_forgot_by_canceling_it() -> None:
+    action = step(an_active_run(cancel="I looked: it did nothing"), Missing())
+
+    assert isinstance(action, End)
+    assert (action.status, action.message) == (Status.CANCELED, "I looked: it did nothing")
