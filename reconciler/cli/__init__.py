@@ -34,7 +34,10 @@ def main() -> None:
         code = error.exit_code
     except KeyboardInterrupt:
         _complain("interrupted; runs go on in their workers, `ty-openworkflow status` shows them")
-        code = _INTERRUPTED
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Python would end by SIGINT itself if the interrupt came while a class was being made from text, whoever caught it then.
+        os._exit(_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 1
@@ -56,13 +59,13 @@ def _check_folder() -> None:
 
 
 def _mend_streams() -> None:
-    """Make closed streams empty ones, and let no character be one too many for a terminal."""
+    """Make closed streams empty ones, show progress line by line in a pipe too, and let no character be one too many for a terminal."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
 
 
 def _complain(message: str) -> None:
