@@ -32,11 +32,6 @@ class Snapshots:
         """Return which revisions are there, whole."""
         return frozenset(digest for digest in digests if os.path.isdir(self._revisions / digest))
 
-    def has_dependencies(self, digest: str, interpreter: Interpreter) -> bool:
-        """Say whether nothing is left to install for this interpreter."""
-        needed = (self._revisions / digest / "needs").exists()
-        return not needed or (self._deps / f"{digest}-{interpreter.tag}").is_dir()
-
     def write(self, revision: Revision, code: Mapping[str, bytes], interpreter: Interpreter, progress: Progress) -> Json:
         """Write a snapshot and install what it needs; idempotent, whole or not at all. Returns what was resolved."""
         needs = needs_of(revision, code)

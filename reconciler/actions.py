@@ -6,7 +6,7 @@ from reconciler.compute import Revision
 from reconciler.digest import Json
 from reconciler.model import Source, Status, Workflow
 from reconciler.recorded import ActiveRun
-from reconciler.values import frozen, made
+from reconciler.values import frozen
 
 
 @frozen
@@ -139,8 +139,6 @@ class Plan:
     held: tuple[Notice, ...] = ()
     drift: tuple[Notice, ...] = ()
     unchanged: int = 0
-    sources: Mapping[str, str] = made(default_factory=dict)
-    guarded: bool = False
 
     @property
     def changes(self) -> list[Change]:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 Json = Any
@@ -20,11 +19,6 @@ def canonical(value: object) -> bytes:
 def digest_of(value: object) -> str:
     """Return 32 hex digits (128 bits of SHA-256) that stand for a JSON value."""
     return hashlib.sha256(canonical(value)).hexdigest()[:_DIGEST_LENGTH]
-
-
-def digest_of_files(files: Mapping[str, str]) -> str:
-    """Return the digest of a set of files, given the SHA-256 of each by its path."""
-    return digest_of(sorted(files.items()))
 
 
 def uid_of(scope: str, project: str, environment: str, run: str, incarnation: int) -> str:

@@ -43,7 +43,6 @@ def decide(
     held: list[Notice] = []
     active = dict(recorded.active)
     unchanged = 0
-    guarded = False
     if desired is not None:
         workflows = decide_workflows(desired, recorded, observed.deployed, observed.absent, observed.gone)
         runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input)
@@ -51,7 +50,6 @@ def decide(
         actions += [*workflows.actions, *runs.actions, *pruned.actions]
         rejected += [*workflows.rejected, *runs.rejected]
         held += pruned.held
-        guarded = bool(pruned.held)
         unchanged = workflows.unchanged + runs.unchanged
         active = _as_edited(active, [*runs.actions, *pruned.actions], workflows.revisions)
     queue = [run for run in active.values() if queued(run, observed.runs.get(run.uid))]
@@ -72,7 +70,7 @@ def decide(
     actions += [step for step in steps if step is not None and not isinstance(step, Claim)]
     actions += admit(wanted, active, observed.runs, limits)
     held += _held(active, steps)
-    return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), (), unchanged, {}, guarded)
+    return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), (), unchanged)
 
 
 def _as_edited(active: Mapping[str, ActiveRun], actions: list[Action], revisions: Revisions) -> dict[str, ActiveRun]:

@@ -21,21 +21,6 @@ def add_event(store: Store, place: Place, about: str, reason: str, message: str,
     )
 
 
-def events_of(store: Store, place: Place, about: str, limit: int) -> list[dict[str, Json]]:
-    """Return the latest events of an object, oldest first."""
-    rows = store.db.execute(
-        """
-        SELECT last_at, reason, message, count
-          FROM events
-         WHERE project = :project AND environment = :environment AND object = :object
-         ORDER BY last_at DESC, id DESC
-         LIMIT :limit
-        """,
-        {"project": place.project, "environment": place.environment, "object": about, "limit": limit},
-    )
-    return [{"at": at, "reason": reason, "message": message, "count": count} for at, reason, message, count in reversed(rows.fetchall())]
-
-
 def add_pass(store: Store, place: Place, *, folder: str, revision: str, summary: Json, now: datetime) -> None:
     """Remember a pass that did something."""
     store.db.execute(
