@@ -4,7 +4,7 @@ An adapter deploys revisions, carries out runs under claims, and says what it se
 (`Missing`) and `Unknown`; only the first two are facts. Every request may come twice, because the process may die between asking and recording:
 each one is idempotent under the identity that it carries (digest, uid, claim number).
 
-What an adapter may lack is in `runtimes/PROTOCOL.md`, section 12: a platform that wakes runs by itself never reports `LetGo`.
+What an adapter may lack is in `runtimes/PROTOCOL.md`, section 13: a platform that wakes runs by itself never reports `LetGo`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
