@@ -6,9 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.compute import Finished, Seen
+from reconciler.compute import Ask, Finished, Seen
 from reconciler.errors import DamagedError, RejectedError
-from reconciler.journal import RECONCILER, History, decode_line, encode_line, fold, whole_length
+from reconciler.history import ASKING, History, died_with_machine, fold
+from reconciler.journal import RECONCILER, decode_line, encode_line, whole_length
 from reconciler.model import Status
 from reconciler.values import frozen
 
@@ -126,6 +127,14 @@ class RunFiles:
         os.rename(temporary, os.path.join(self.inbox, f"{number:06d}.json"))
         sync_folder(self.inbox)
 
+    def messages(self) -> int:
+        """Return the highest number in the inbox, 0 if it is empty."""
+        try:
+            names = os.listdir(self.inbox)
+        except FileNotFoundError:
+            return 0
+        return max((int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit()), default=0)
+
     def _message(self, name: str) -> Mapping[str, Any]:
         try:
             return decode_line(Path(self.inbox, name).read_bytes().rstrip(b"\n"))
@@ -166,10 +175,30 @@ def instant(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def seen(history: History, size: int) -> Seen:
-    """Say how far a run has come, from its journal."""
+def seen(history: History, size: int, *, boot: str | None = None) -> Seen:
+    """Say how far a run has come, from its journal; `boot` is the machine's present boot."""
     barren = 1 if history.fruitful else history.barren_deaths + 1
-    return Seen(history.claim, size, history.attempt, instant(history.started_at), barren, history.deaths, history.graces)
+    if died_with_machine(history.boot, boot):
+        barren = history.barren_deaths
+    return Seen(
+        claim=history.claim,
+        size=size,
+        attempt=history.attempt,
+        started_at=instant(history.started_at),
+        barren=barren,
+        deaths=history.deaths,
+        graces=history.graces,
+        asks=tuple(
+            Ask(call.key, call.kind, history.attempt, call.request)
+            for call in history.calls.values()
+            if call.status == "running" and call.kind in ASKING
+        ),
+        undoes=history.undoes,
+        on_cancel=history.on_cancel,
+        winding_down=history.canceling is not None or history.ending is not None,
+        overrun_at=history.overrun_at(),
+        claimed_at=instant(history.claimed_at),
+    )
 
 
 def finished(history: History, size: int) -> Finished:

@@ -22,11 +22,13 @@ from reconciler.compute import (
     Refused,
     Revision,
     Unclaimed,
+    Verdict,
     Watched,
 )
 from reconciler.digest import Json
 from reconciler.errors import RejectedError, UnavailableError
-from reconciler.journal import RECONCILER, History, encode_line, fold
+from reconciler.history import History, fold
+from reconciler.journal import RECONCILER, accepted, decode_lines, encode_line
 from reconciler.model import Status
 from tests.support.workers import now
 
@@ -185,6 +187,14 @@ class MemoryAdapter:
 
     def history(self, uid: str) -> History | None:
         return fold(self.platform.journals.get(uid, b""))
+
+    def records(self, uid: str) -> list[Mapping[str, Any]]:
+        return accepted(decode_lines(self.platform.journals.get(uid, b"")))[0]
+
+    def replay(self, uid: str, revision: Revision, progress: Progress) -> Verdict:
+        progress("replaying")
+        asked = sum(record["type"] == "requested" for record in self.records(uid))
+        return Verdict(fits=True, asked=asked, recorded=asked)
 
     def output(self, uid: str, offset: int = 0) -> Iterator[bytes]:
         yield self.platform.printed.get(uid, b"")[offset:]
