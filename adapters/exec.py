@@ -109,7 +109,7 @@ class ExecAdapter:
                 return finished(history, size)
             facts = seen(history, size, boot=boot_id())
             if history.let_go is not None and history.claim >= claim:
-                facts = replace(facts, mail=self._files(uid).messages() > history.inbox)
+                facts = replace(facts, mail=history.unread(self._files(uid).messages()))
                 return LetGo(facts, history.let_go, Status(history.status), instant(history.due()))
             if history.claim >= claim and is_locked(self._lock(history.worker)):
                 return Live(facts, Status(history.status), instant(history.due()))

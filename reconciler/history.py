@@ -68,7 +68,7 @@ class History:
     let_go: str | None = None
     until: str | None = None
     waits: tuple[str, ...] = ()
-    inbox: int = 0
+    inbox: int | None = None
     barren_deaths: int = 0
     deaths: int = 0
     graces: int = 0
@@ -101,6 +101,10 @@ class History:
         if self.let_go == "parked":
             return self.until
         return min((call.until for call in self.calls.values() if call.until and call.open), default=None)
+
+    def unread(self, messages: int) -> bool:
+        """Say whether an inbox with so many messages holds one that the claim has not read; a worker that knew of none never says so."""
+        return self.inbox is not None and messages > self.inbox
 
     @property
     def undoes(self) -> bool:
@@ -235,7 +239,7 @@ def _let_go(history: History, record: Record) -> None:
         history.graces = 1 if history.fruitful else history.graces + 1
     history.until = record.get("until")
     history.waits = tuple(wait["kind"] for wait in record.get("waits", ()))
-    history.inbox = record.get("inbox", 0)
+    history.inbox = record.get("inbox")
 
 
 def _canceling(history: History, record: Record) -> None:
