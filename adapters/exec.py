@@ -39,7 +39,7 @@ from reconciler.compute import (
 )
 from reconciler.digest import Json
 from reconciler.errors import DamagedError, RejectedError, UnavailableError
-from reconciler.history import History, fold
+from reconciler.history import History, Reader
 from reconciler.journal import accepted, decode_lines
 from reconciler.model import Status
 from reconciler.values import replace
@@ -60,7 +60,7 @@ class ExecAdapter:
         self._snapshots = Snapshots(self._dir)
         self._crew = Crew(self._dir / "workers", self._quietly)
         self._placing = Placing(settings, self._interpreters, self._snapshots, self._crew, self._files)
-        self._read: dict[str, tuple[int, History | None]] = {}
+        self._read: dict[str, tuple[int, Reader]] = {}
 
     # Revisions
 
@@ -132,7 +132,7 @@ class ExecAdapter:
         created = False
         for order in orders:
             try:
-                written = self._files(order.uid).create(order.first)
+                written = self._create(order.uid, order.first)
                 history = None if written else self._history(order.uid)[1]
             except (RejectedError, DamagedError) as error:
                 outcomes.append(Refused(order.uid, "conflict", str(error), again=False))
@@ -178,7 +178,7 @@ class ExecAdapter:
         """Write the terminal record of a run whose worker is proven dead; one that is there already stays."""
         self._make_folders()
         files = self._files(uid)
-        if files.create(first):
+        if self._create(uid, first):
             sync_folder(str(self._dir / "runs"))
         history = self._history(uid)[1]
         if history is not None and history.finished is None and history.let_go is None and is_locked(self._lock(history.worker)):
@@ -281,21 +281,41 @@ class ExecAdapter:
             (self._dir / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         self._interpreters.save()
 
-    def _history(self, uid: str) -> tuple[int, History | None]:
-        """Return a journal's size and what it tells; one that has not grown is not read again."""
+    def _create(self, uid: str, first: Mapping[str, Any]) -> bool:
+        """Write the first record of a run unless one is there; say whether it was written. Raises RejectedError for another run's record."""
         files = self._files(uid)
+        if files.create(first):
+            return True
+        history = self._history(uid)[1]
+        if history is None:
+            files.create_again(first)
+            return True
+        theirs, ours = history.order, first
+        if (theirs["uid"], theirs["spec_hash"]) != (ours["uid"], ours["spec_hash"]):
+            message = f"{files.journal} holds run {theirs['run']!r} with spec {theirs['spec_hash'][:12]}, not {ours['run']!r} with spec {ours['spec_hash'][:12]}"
+            raise RejectedError(message)
+        return False
+
+    def _history(self, uid: str) -> tuple[int, History | None]:
+        """Return a journal's size and what it tells; of one that has grown only what is new is read."""
+        files = self._files(uid)
+        size, reader = self._read.get(uid, (-1, Reader()))
         try:
-            size = files.size()
-            known = self._read.get(uid)
-            data = b"" if known is not None and known[0] == size else files.read()
+            now = files.size()
+            if now == size:
+                return size, reader.history
+            if now < reader.consumed:
+                reader = Reader()
+            data = files.read(reader.consumed)
         except OSError as error:
             message = f"{files.journal} cannot be read: {error.strerror}"
             raise UnavailableError(message) from error
-        if known is None or known[0] != size:
-            known = (len(data), fold(data)) if data else (size, None)
-            self._read[uid] = known
-            self._crew.let_go(uid, known[1])
-        return known
+        self._read.pop(uid, None)  # a reader that finds damage is of no use
+        reader_size = reader.consumed + len(data) if now >= 0 else -1
+        reader.feed(data)
+        self._read[uid] = (reader_size, reader)
+        self._crew.let_go(uid, reader.history)
+        return reader_size, reader.history
 
     def _quietly(self, uid: str) -> History | None:
         try:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from reconciler.journal import RECONCILER, Record, accepted, decode_lines
+from reconciler.journal import RECONCILER, Acceptance, Record, decode_lines, whole_length
 from reconciler.values import made, mutable
 
 # Calls that return at once: they are requests only, and no steps of the run.
@@ -126,23 +126,40 @@ def _waits_as(call: Call) -> str:
     return {"retrying": "sleep", "in-doubt": "decision"}.get(call.status, call.kind)
 
 
-def fold(data: bytes) -> History | None:
-    """Read a journal and say what it tells; None if it was never created. Raises DamagedError."""
-    records, skipped = accepted(decode_lines(data))
-    return history_of(records, skipped) if records else None
+class Reader:
+    """Reads a journal that grows: each time what is new. `consumed` bytes were whole lines, `history` is None until there is a first record."""
 
+    def __init__(self) -> None:
+        """Begin at the beginning."""
+        self.history: History | None = None
+        self.consumed = 0
+        self._acceptance = Acceptance()
 
-def history_of(records: Sequence[Record], skipped: int = 0) -> History:
-    """Return what the records that count tell; the first is the order."""
-    order = records[0]
-    history = History(order=order, skipped=skipped, records=len(records))
-    history.memo = {entry["key"]: entry["value"] for entry in order.get("memo") or ()}
-    for record in records[1:]:
+    def feed(self, data: bytes) -> None:
+        """Take in what follows the consumed bytes. Raises DamagedError; the reader is of no use then."""
+        for record in decode_lines(data):
+            if self._acceptance.takes(record):
+                self._take(record)
+        self.consumed += whole_length(data)
+        if self.history is not None:
+            self.history.records, self.history.skipped = self._acceptance.kept, self._acceptance.skipped
+
+    def _take(self, record: Record) -> None:
+        if self.history is None:
+            self.history = History(order=record)
+            self.history.memo = {entry["key"]: entry["value"] for entry in record.get("memo") or ()}
+            return
         fold_one = _FOLDS.get(record["type"])
         if fold_one is not None:
-            fold_one(history, record)
-        history.last_at = record["at"]
-    return history
+            fold_one(self.history, record)
+        self.history.last_at = record["at"]
+
+
+def fold(data: bytes) -> History | None:
+    """Read a journal and say what it tells; None if it was never created. Raises DamagedError."""
+    reader = Reader()
+    reader.feed(data)
+    return reader.history
 
 
 def _claim(history: History, record: Record) -> None:

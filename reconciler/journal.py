@@ -2,10 +2,11 @@
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.errors import DamagedError
+from reconciler.values import mutable
 
 PROTOCOL = 1
 RECONCILER = "reconciler"
@@ -57,8 +58,12 @@ def whole_length(data: bytes) -> int:
 
 def decode_lines(data: bytes) -> list[dict[str, Any]]:
     """Read all whole lines of a journal or of orders. Raises DamagedError and names the line."""
+    lines = data[: whole_length(data)].split(b"\n")[:-1]
+    records = _decode_together(lines)
+    if records is not None:
+        return records
     records = []
-    for number, line in enumerate(data[: whole_length(data)].split(b"\n")[:-1], 1):
+    for number, line in enumerate(lines, 1):
         try:
             records.append(decode_line(line))
         except DamagedError as error:
@@ -67,35 +72,62 @@ def decode_lines(data: bytes) -> list[dict[str, Any]]:
     return records
 
 
-def accepted(records: Iterable[Record]) -> tuple[list[Record], int]:
-    """Return the records that count, and how many were skipped (of older claims, of losers, after the end).
+def _decode_together(lines: Sequence[bytes]) -> list[dict[str, Any]] | None:
+    """Read lines as one array, which is twice as fast as one by one; None where anything is not as it should be."""
+    bodies = [line[9:] for line in lines]
+    try:
+        if any(line[8:9] != b" " or int(line[:8], 16) != zlib.crc32(body) for line, body in zip(lines, bodies, strict=True)):
+            return None
+        records: list[Any] = json.loads(b"[%b]" % b",".join(bodies))
+    except ValueError:
+        return None
+    whole = len(records) == len(lines) and all(isinstance(record, dict) and "type" in record for record in records)
+    return records if whole else None
 
-    Raises DamagedError where a sequence has a gap or records before a claim are gone.
-    """
-    kept: list[Record] = []
-    skipped = claim = seq = 0
-    for record in records:
-        if not kept:
+
+@mutable
+class Acceptance:
+    """Says of one record after another whether it counts. `kept` is how many did, `skipped` how many did not."""
+
+    kept: int = 0
+    skipped: int = 0
+    claim: int = 0
+    seq: int = 0
+    over: bool = False
+
+    def takes(self, record: Record) -> bool:
+        """Say whether a record counts: not if it is of an older claim, of a loser, or after the end.
+
+        Raises DamagedError where a sequence has a gap or records before a claim are gone.
+        """
+        if self.kept == 0:
             if record["type"] != "order":
                 message = "the first record is no order"
                 raise DamagedError(message)
-        elif kept[-1]["type"] == "finished":
-            skipped += 1
-            continue
+        elif self._is_late(record):
+            self.skipped += 1
+            return False
         elif record["type"] == "claim":
-            if record["claim"] <= claim:
-                skipped += 1
-                continue
-            if record["after"] > len(kept):
+            if record["after"] > self.kept:
                 message = f"records are gone before claim {record['claim']}"
                 raise DamagedError(message)
-            claim, seq = record["claim"], 0
-        elif record["claim"] < claim:
-            skipped += 1
-            continue
-        seq += 1
-        if record["claim"] != claim or record["seq"] != seq:
-            message = f"record {record['seq']} of claim {record['claim']} follows record {seq - 1} of claim {claim}"
+            self.claim, self.seq = record["claim"], 0
+        self.seq += 1
+        if record["claim"] != self.claim or record["seq"] != self.seq:
+            message = f"record {record['seq']} of claim {record['claim']} follows record {self.seq - 1} of claim {self.claim}"
             raise DamagedError(message)
-        kept.append(record)
-    return kept, skipped
+        self.kept += 1
+        self.over = record["type"] == "finished"
+        return True
+
+    def _is_late(self, record: Record) -> bool:
+        if self.over:
+            return True
+        return bool(record["claim"] <= self.claim if record["type"] == "claim" else record["claim"] < self.claim)
+
+
+def accepted(records: Iterable[Record]) -> tuple[list[Record], int]:
+    """Return the records that count, and how many were skipped. Raises DamagedError as `Acceptance.takes`."""
+    acceptance = Acceptance()
+    kept = [record for record in records if acceptance.takes(record)]
+    return kept, acceptance.skipped
