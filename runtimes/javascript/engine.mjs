@@ -385,10 +385,17 @@ export class Attempt {
     if (this.bodies === 0) this.#drained();
   }
 
-  /** Whether everything in the memo was asked for that clean-up may need. */
-  get remembersAll() {
+  /** Whether the code has given every function that clean-up may need. */
+  get knowsAll() {
+    if (this.unasked !== undefined) return false;
+    if (this.bodyEnded) return true;
     for (const [key, { kind, compensate }] of this.past.memo) if ((compensate || kind === "on-cancel") && !this.#calls.has(key)) return false;
     return true;
+  }
+
+  /** Say whether the code has given a function that clean-up may need. */
+  needsCleanUp(canceled) {
+    return this.undo.size > 0 || (canceled && this.onCancel !== null);
   }
 
   /** How many of the recorded requests were asked for, up to the first that was not. */
