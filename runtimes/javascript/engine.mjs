@@ -82,7 +82,7 @@ export class Attempt {
 
   /** Make a call of `kind` and return the promise of its result. */
   call(kind, name, ...options) {
-    if (this.stopped) return new Promise(ignore);
+    if (this.stopped && this.port.scope.step() === undefined) return new Promise(ignore);
     let call;
     try {
       call = this.#accept(kind, name, options);
