@@ -90,7 +90,7 @@ export class Attempt {
       return Promise.reject(error);
     }
     kind.asked?.(call);
-    this.#match(call, this.past.byKey.get(call.key));
+    this.match(call, this.past.byKey.get(call.key));
     return call.promise;
   }
 
@@ -100,7 +100,7 @@ export class Attempt {
     const recorded = this.past.byKey.get(call.key);
     const value = kind.value(call, [recorded, this.past.memo.get(call.key)].find((found) => found?.kind === kind.name));
     this.#calls.set(call.key, null);
-    if (!this.stopped) this.#match(call, recorded);
+    if (!this.stopped) this.match(call, recorded);
     return value;
   }
 
@@ -143,7 +143,8 @@ export class Attempt {
     if (step !== undefined) throw new CallError(`${kind} ${shown(name)} was called inside the body of step ${shown(step)}: call it from the workflow`);
   }
 
-  #match(call, recorded) {
+  /** Find the place of a call among what is recorded. */
+  match(call, recorded) {
     if (recorded === undefined) this.ask(call);
     else if (recorded.kind === call.kind.name) this.#again(call, recorded);
     else this.#refuse(new NonDeterminismError(`${call.kind.name} ${shown(call.key)} was recorded as a ${recorded.kind}: the code has changed since`));
