@@ -149,8 +149,8 @@ class Worker {
   }
 
   /** Order the next claim of a run. */
-  order(uid, claim = this.bench.of(uid, "claim").length + 1) {
-    this.#append({ type: "order", uid, claim, prefix: this.bench.prefix(uid) });
+  order(uid, claim = this.bench.of(uid, "claim").length + 1, before = undefined) {
+    this.#append({ type: "order", uid, claim, prefix: this.bench.prefix(uid), before });
     this.wake();
   }
 
