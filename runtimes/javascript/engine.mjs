@@ -66,6 +66,7 @@ export class Attempt {
     this.#recorded = past.results.length;
     // What a killed process has written survives it, but not a power cut: it is synced before it counts.
     this.#found = port.journal.size;
+    if (past.requests.some(({ kind }) => kind === "now")) this.effects = this.#found;
     this.outcome = new Promise((resolve) => (this.#end = resolve));
   }
 
