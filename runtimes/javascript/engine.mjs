@@ -39,7 +39,6 @@ export class Attempt extends Releases {
   #marks = new Map();
   #unasked = 0;
   #announcing = false;
-  #drained = ignore;
   #end;
 
   /** `port` is what surrounds the run (journal, clock, scope), `past` its history. */
@@ -283,24 +282,11 @@ export class Attempt extends Releases {
   }
 
   /** Let the bodies of steps end that are running, for `grace` ms at most. With `reason` they are told to abort. */
-  async drain(grace, reason) {
+  drain(grace, reason) {
     this.aborting = reason !== null;
     const error = reason === null ? null : new AbortError(reason);
     for (const call of [...this.open]) call.kind.halt(call, error);
-    if (this.bodies === 0) return;
-    await new Promise((resolve) => {
-      const cancel = this.port.after(grace, resolve);
-      this.#drained = () => {
-        cancel();
-        resolve();
-      };
-    });
-  }
-
-  /** Say that the body of a step has ended. */
-  stepOver() {
-    this.bodies -= 1;
-    if (this.bodies === 0) this.#drained();
+    return this.bodiesOver(grace);
   }
 
   /** Whether the code has given every function that clean-up may need. */
@@ -314,11 +300,6 @@ export class Attempt extends Releases {
   /** Say whether the code has given a function that clean-up may need. */
   needsCleanUp(canceled) {
     return this.undo.size > 0 || (canceled && this.onCancel !== null);
-  }
-
-  /** How many of the recorded requests were asked for, up to the first that was not. */
-  get asked() {
-    return this.#unasked;
   }
 
   /** Record nothing more, whatever still runs. Returns the keys of the steps that have not ended. */

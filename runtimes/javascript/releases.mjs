@@ -19,6 +19,7 @@ export class Releases {
   #results;
   #turning = false;
   #syncing = false;
+  #drained = ignore;
 
   /** `port` is what surrounds the run, `results` what is recorded; `quiet` looks when nothing can be released, and is told when a wait is over. */
   constructor(port, results) {
@@ -95,6 +96,24 @@ export class Releases {
   async durable() {
     if (this.alone()) this.port.journal.syncNow();
     else await this.port.journal.sync();
+  }
+
+  /** Say that the body of a step has ended. */
+  stepOver() {
+    this.bodies -= 1;
+    if (this.bodies === 0) this.#drained();
+  }
+
+  /** Wait until no body of a step runs, for `grace` ms at most. */
+  async bodiesOver(grace) {
+    if (this.bodies === 0) return;
+    await new Promise((resolve) => {
+      const cancel = this.port.after(grace, resolve);
+      this.#drained = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   /** Say whether nothing else in the process has to wait for a sync. */
