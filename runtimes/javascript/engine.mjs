@@ -1,7 +1,7 @@
 // One attempt of the body: calls are matched with the journal, and results are released to the code one at a time,
 // in journal order, live and in replay alike. Knows nothing of files, so that another journal can take their place.
 
-import { Calls, checkName } from "./calls.mjs";
+import { Calls } from "./calls.mjs";
 import { shown } from "./durations.mjs";
 import { AbortError, NonDeterminismError, rebuildError } from "./errors.mjs";
 import { Releases } from "./releases.mjs";
@@ -36,7 +36,6 @@ export class Attempt extends Releases {
   onCancel = null;
   #recorded;
   #calls;
-  #marks = new Map();
   #unasked = 0;
   #announcing = false;
   #end;
@@ -88,18 +87,9 @@ export class Attempt extends Releases {
     return value;
   }
 
-  /** Say whether new code may run: its marker is recorded, or nothing is recorded that was not asked for. */
-  patched(id) {
-    checkName(id, "patched(id): id");
-    this.#calls.refuseInStep("patched", id);
-    if (!this.#marks.has(id)) this.#marks.set(id, this.past.markers.has(id) || this.#mark(id));
-    return this.#marks.get(id);
-  }
-
-  #mark(id) {
-    if (this.unasked !== undefined) return false;
-    if (!this.stopped) this.leaveMark(id);
-    return true;
+  /** Throw a CallError if a call is made inside the body of a step. */
+  refuseInStep(kind, name) {
+    this.#calls.refuseInStep(kind, name);
   }
 
   /** Record a marker. */
