@@ -79,6 +79,8 @@ class Concluding:
     def _outcome(self) -> tuple[str, Any] | None:
         if self.working is not None:
             return self.working.outcome
+        if self.finish is not None:
+            return self.unloadable or self.leaving  # the code is being loaded to find what cleans up
         return self.unloadable or self.interrupted or self.leaving
 
     def _drained(self, kind: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from _contextvars import ContextVar
 from _thread import allocate_lock
-from contextvars import ContextVar
 
 from ty_worker.clock import NEVER, monotonic
 
