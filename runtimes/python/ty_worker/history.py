@@ -151,7 +151,8 @@ class History:
         """A call has its result."""
         key = record["key"]
         self._in_flight.discard(key)
-        self._spend(record)
+        if "inbox" in record:
+            self._spend(record)
         if key in self.cleaning:
             self.cleaned[key] = record
             return
