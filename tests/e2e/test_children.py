@@ -40,6 +40,8 @@ def workflow(input, ctx):
         raise ctx.NonRetryableError("no luck")
     if input.get("nap"):
         ctx.sleep("nap", input["nap"])
+    if input.get("wait"):
+        ctx.wait_for_signal(input["wait"])
     return ctx.step("work", lambda: input["value"] * 2)
 """
 languages = pytest.mark.parametrize("language", PARENT)
@@ -97,15 +99,17 @@ def test_a_child_that_is_canceled_fails_its_call(site: Site, language: str) -> N
 
 @languages
 def test_a_child_that_takes_too_long_is_left_alone(site: Site, language: str) -> None:
-    family(site, language, value=1, nap="2s", timeout="200ms")
-
+    family(site, language, value=1, wait="go", timeout="3s")
     site.cli.run("reconcile", "--once", str(site.folder))
+
     site.cli.run("wait", "mother")
     output = site.status("mother")["output"]
-    site.cli.run("wait", child_of(site, "mother"))
+    child = child_of(site, "mother")
+    site.cli.run("signal", child, "go")
+    site.cli.run("wait", child)
 
     assert output == {"name": "TimeoutError", "message": 'child "kid" did not end within its timeout'}
-    assert site.status(child_of(site, "mother"))["status"] == "completed"
+    assert site.status(child)["status"] == "completed"
     assert site.status("mother")["output"] == output
 
 
