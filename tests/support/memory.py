@@ -172,7 +172,11 @@ class MemoryAdapter:
         if not history.calls:
             platform.append(uid, claim, {"type": "requested", "after": 0, **request})
         inbox = platform.inboxes.get(uid, [])
-        found = [(number, message) for number, message in enumerate(inbox, 1) if message["type"] in (answer, "cancel")]
+        found = [
+            (number, message)
+            for number, message in enumerate(inbox, 1)
+            if message["type"] in (answer, "cancel") and message.get("name", "go") == "go"
+        ]
         if not found:
             waits = [{"key": request["key"], "kind": request["kind"]}]
             platform.append(uid, claim, {"type": "parked", "waits": waits, "inbox": len(inbox)})

@@ -2,6 +2,7 @@
 
 import os
 import select
+import stat
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -39,6 +40,10 @@ PYTHON = {
     "park": 'def workflow(input, ctx):\n    ctx.sleep("nap", "30d")\n',
     "work": 'import time\ndef workflow(input, ctx):\n    ctx.step("work", lambda: time.sleep(600))\n',
     "crash": 'import os\ndef workflow(input, ctx):\n    ctx.step("work", lambda: os._exit(7))\n',
+    "parent": 'def workflow(input, ctx):\n    return ctx.run_workflow("echo", ctx.run.uid, name="kid")\n',
+    "wait": 'def workflow(input, ctx):\n    return {"data": ctx.wait_for_signal("go")}\n',
+    "tell": 'def workflow(input, ctx):\n    return ctx.send_signal("a", "go", 1)\n',
+    "undo": 'def workflow(input, ctx):\n    ctx.step("work", lambda: 1, compensate=lambda result: None)\n    ctx.wait_for_signal("later")\n',
 }
 JAVASCRIPT = {
     "echo": 'async function workflow(input, { step }) {\n  console.log("hello");\n  await step("work", () => 1);\n  return input;\n}\n',
@@ -46,6 +51,11 @@ JAVASCRIPT = {
     "park": 'async function workflow(input, { sleep }) {\n  await sleep("nap", "30d");\n}\n',
     "work": 'async function workflow(input, { step }) {\n  await step("work", () => new Promise((done) => setTimeout(done, 600000)));\n}\n',
     "crash": 'async function workflow(input, { step }) {\n  await step("work", () => process.exit(7));\n}\n',
+    "parent": 'async function workflow(input, { run, runWorkflow }) {\n  return await runWorkflow("echo", run.uid, { name: "kid" });\n}\n',
+    "wait": 'async function workflow(input, { waitForSignal }) {\n  return { data: await waitForSignal("go") };\n}\n',
+    "tell": 'async function workflow(input, { sendSignal }) {\n  return await sendSignal("a", "go", 1);\n}\n',
+    "undo": 'async function workflow(input, { step, waitForSignal }) {\n  await step("work", () => 1, { compensate: () => null });\n'
+    '  await waitForSignal("later");\n}\n',
 }
 
 
@@ -110,7 +120,7 @@ class Exec(Harness):
         self.folder = folder / "exec"
 
     def open(self) -> Adapter:
-        return ExecAdapter(ExecSettings(str(self.folder)))
+        return ExecAdapter(ExecSettings(str(self.folder), linger_ms=20))
 
     def kill_worker(self, uid: str) -> None:
         history = self.open().history(uid)
@@ -288,6 +298,79 @@ def test_I16_a_cancel_message_ends_a_living_run_and_is_taken_once(harness: Harne
     assert seen.status is Status.CANCELED
 
 
+def parked(seen: Observation) -> bool:
+    return isinstance(seen, LetGo) and seen.reason == "parked"
+
+
+@pytest.mark.parametrize(("behaviour", "kind"), [("parent", "child"), ("tell", "send")])
+def test_what_a_run_asks_of_others_is_seen_until_it_is_answered(harness: Harness, behaviour: str, kind: str) -> None:
+    harness.start(harness.open(), behaviour)
+    seen = harness.until(harness.open(), "u1", parked)
+
+    assert isinstance(seen, LetGo)
+    (ask,) = seen.seen.asks
+    assert (ask.kind, ask.attempt) == (kind, 1)
+    assert seen.status is Status.WAITING
+    wanted: dict[str, Any] = {"child": {"workflow": "echo", "input": "u1"}, "send": {"run": "a", "signal": "go", "data": 1}}
+    assert wanted[kind].items() <= ask.request.items()
+
+
+def test_a_message_for_a_parked_run_is_mail_until_a_claim_has_read_it(harness: Harness) -> None:
+    harness.start(harness.open(), "wait")
+    before = harness.until(harness.open(), "u1", parked)
+    for _ in range(2):
+        harness.open().send("u1", {"type": "signal", "id": "s1", "name": "go", "data": {"n": 1}})
+    after = harness.open().observe({"u1": 1})["u1"]
+
+    harness.start(harness.open(), "wait", claim=2)
+    end = harness.until(harness.open(), "u1", finished, claim=2)
+
+    assert isinstance(before, LetGo)
+    assert isinstance(after, LetGo)
+    assert (before.seen.mail, after.seen.mail) == (False, True)
+    assert isinstance(end, Finished)
+    assert end.output["data"] == {"n": 1}
+
+
+def test_a_message_that_nobody_waits_for_wakes_once(harness: Harness) -> None:
+    harness.start(harness.open(), "wait")
+    harness.until(harness.open(), "u1", parked)
+    harness.open().send("u1", {"type": "signal", "id": "s1", "name": "other", "data": None})
+
+    harness.start(harness.open(), "wait", claim=2)
+    seen = harness.until(harness.open(), "u1", lambda one: parked(one) and isinstance(one, LetGo) and one.seen.claim == 2, claim=2)
+
+    assert isinstance(seen, LetGo)
+    assert not seen.seen.mail
+
+
+def test_I16_a_parked_run_that_undoes_something_does_so_under_its_next_claim(harness: Harness) -> None:
+    harness.start(harness.open(), "undo")
+    seen = harness.until(harness.open(), "u1", parked)
+    harness.open().send("u1", {"type": "cancel", "id": "c1", "reason": "enough"})
+
+    harness.start(harness.open(), "undo", claim=2)
+    end = harness.until(harness.open(), "u1", finished, claim=2)
+
+    assert isinstance(seen, LetGo)
+    assert seen.seen.undoes
+    assert isinstance(end, Finished)
+    assert (end.status, end.reason) == (Status.CANCELED, "enough")
+    undone = [record["key"] for record in harness.open().records("u1") if record["type"] == "completed"]
+    assert undone == ["work", "work~compensate"]
+
+
+def test_a_replay_says_whether_a_journal_fits_and_leaves_nothing(harness: Harness) -> None:
+    harness.start(harness.open(), "echo")
+    harness.until(harness.open(), "u1", finished)
+    before = harness.open().records("u1")
+
+    verdict = harness.open().replay("u1", harness.revision("echo"), lambda _: None)
+
+    assert (verdict.fits, verdict.asked, verdict.recorded) == (True, 1, 1)
+    assert harness.open().records("u1") == before
+
+
 def test_I5_an_end_written_by_the_reconciler_counts_once(harness: Harness) -> None:
     harness.start(harness.open(), "park")
     harness.until(harness.open(), "u1", lambda seen: isinstance(seen, LetGo))
@@ -383,3 +466,27 @@ def test_the_end_of_one_run_does_not_take_down_the_worker_that_hosts_another(tmp
     assert isinstance(adapter.observe({"u1": 1})["u1"], Live)
     adapter.kill("u1")
     harness.until(adapter, "u1", lambda seen: isinstance(seen, Gone))
+
+
+def test_a_worker_that_had_no_room_for_its_last_record_is_no_dead_one(tmp_path: Path) -> None:
+    harness = ExecPython(tmp_path)
+    harness.start(harness.open(), "work")
+    harness.until(harness.open(), "u1", lambda seen: isinstance(seen, Live))
+    history = harness.open().history("u1")
+    assert history is not None
+    lock = harness.folder / "workers" / history.worker / "lock"
+    lock.chmod(lock.stat().st_mode | stat.S_ISVTX)
+    harness.kill_worker("u1")
+
+    seen = harness.open().observe({"u1": 1})["u1"]
+    adapter = harness.open()
+    harness.start(adapter, "work", claim=2)
+    harness.until(adapter, "u1", lambda one: isinstance(one, Live), claim=2)
+
+    assert isinstance(seen, LetGo)
+    assert seen.reason == "no-space"
+    claims = [record for record in adapter.records("u1") if record["type"] == "claim"]
+    assert [record.get("before") for record in claims] == [None, "no-space"]
+    after = adapter.history("u1")
+    assert after is not None
+    assert after.deaths == 0
