@@ -209,7 +209,7 @@ export class Attempt extends Releases {
 
   #remember({ key }) {
     this.port.journal.append("completed", { key, memo: true });
-    this.line({ type: "completed", key, memo: true }, 0);
+    this.line({ type: "completed", key, memo: true, position: 0 });
   }
 
   /** Record the result of `call`, to be released when its turn comes. `text` is its value as JSON. */
@@ -219,7 +219,7 @@ export class Attempt extends Releases {
     const { key, kind } = call;
     const end = this.port.journal.append(type, { key, ...fields }, text === undefined ? "" : `,"value":${text}`);
     const value = text === undefined ? undefined : parse(text);
-    this.line({ type, key, value, error: fields?.error }, kind.durable ? end : 0);
+    this.line({ type, key, value, error: fields?.error, position: kind.durable ? end : 0 });
   }
 
   /** Say whether result `number` may be given to the code: what was asked for before it, and the call itself, have to be asked for again. */
