@@ -15,7 +15,7 @@ const ignore = () => undefined;
  * A kind of call is an object with `name` and `signature`; `details(...)` checks the arguments, `fields(call)` is what its request
  * records. One with a result has `durable` (whether that is synced before it is released), `start(call)`, `resume(call, recorded)`,
  * `halt(call, reason)`, for what can wait `wait(call)`, and for what waits for messages `deliver(call)`; `effect` says that something
- * outside follows from its request, `abandons` that it leaves a record if the body ends before it, `asked(call)` sees every call.
+ * outside follows from its request, `kept(call)` is what that records beside `memo`, `abandons` that it leaves a record if the body ends before it, `asked(call)` sees every call.
  * One that returns at once has `value(call, found)` and `noted(call, position)`, and `unnamed`, its name where it is given none.
  */
 export class Attempt extends Releases {
@@ -190,7 +190,7 @@ export class Attempt extends Releases {
     const memo = this.past.memo.get(key);
     const known = memo?.kind === kind.name;
     if (kind.effect && !known && this.effects > journal.synced) journal.syncNow();
-    const fields = known ? { memo: true, ...(kind.noted && kind.fields(call)) } : kind.fields(call);
+    const fields = known ? { memo: true, ...kind.kept?.(call) } : kind.fields(call);
     const position = journal.append("requested", { key, kind: kind.name, after: this.released, ...fields });
     if (call.repeats) this.#warnOfRepeat(key);
     if (this.stopped) return;
@@ -209,7 +209,7 @@ export class Attempt extends Releases {
 
   #remember({ key }) {
     this.port.journal.append("completed", { key, memo: true });
-    this.line({ type: "completed", key, memo: true }, 0);
+    this.line({ type: "completed", key, memo: true, position: 0 });
   }
 
   /** Record the result of `call`, to be released when its turn comes. `text` is its value as JSON. */
@@ -219,7 +219,7 @@ export class Attempt extends Releases {
     const { key, kind } = call;
     const end = this.port.journal.append(type, { key, ...fields }, text === undefined ? "" : `,"value":${text}`);
     const value = text === undefined ? undefined : parse(text);
-    this.line({ type, key, value, error: fields?.error }, kind.durable ? end : 0);
+    this.line({ type, key, value, error: fields?.error, position: kind.durable ? end : 0 });
   }
 
   /** Say whether result `number` may be given to the code: what was asked for before it, and the call itself, have to be asked for again. */

@@ -50,6 +50,10 @@ export class Nows extends Immediate {
     return { value };
   }
 
+  kept({ value }) {
+    return { value };
+  }
+
   noted(_call, position) {
     this.#attempt.effectsNeed(position);
   }

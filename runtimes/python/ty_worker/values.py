@@ -45,6 +45,14 @@ def plain(value: object) -> Any:
     raise NotSerializableError(message)
 
 
+def returned(value: object) -> tuple[str, Any]:
+    """Return the outcome of a body that has returned `value`: a copy, since what the body has left behind may go on to change it."""
+    try:
+        return "returned", plain(value)
+    except Exception as error:  # noqa: BLE001 - values may have methods of the user
+        return "unfit", error
+
+
 def limited(text: str, limit: int, what: str) -> str:
     """Return JSON text that is not too large. Raises LimitError, which begins with `what`."""
     if len(text) * 3 > limit and len(text.encode()) > limit:
@@ -106,6 +114,14 @@ def _text(value: str) -> str:
     return value
 
 
+def _name(name: str) -> str:
+    try:
+        return _text(name)
+    except _RefusedError as refused:
+        refused.reason = "under a name with a lone surrogate"
+        raise
+
+
 def _number(value: float) -> float:
     if -_LIMIT < value < _LIMIT:
         return value if value else value + 0  # -0.0 becomes 0.0
@@ -142,7 +158,7 @@ def _members(value: dict[Any, Any], parents: set[int]) -> dict[str, Any]:
             raise _RefusedError(reason)
         name = str.__str__(key)
         try:
-            result[_text(name)] = _copy(item, parents)
+            result[_name(name)] = _copy(item, parents)
         except _RefusedError as refused:
             refused.path.append(f".{name}" if name.isascii() and name.replace("$", "_").isidentifier() else f"[{encode_text(name)}]")
             raise
