@@ -233,12 +233,23 @@ def _is_sleep(pid: int) -> bool:
         return False
 
 
-BLOCK = "async function workflow(input, { step }) {\n  await step('block', () => { for (;;); }, { timeout: 500, retry: { maxAttempts: 1 } });\n}\n"
+BLOCK = {
+    "node": (
+        "block.js",
+        "async function workflow(input, { step }) {\n  await step('block', () => { for (;;); }, { timeout: 500, retry: { maxAttempts: 1 } });\n}\n",
+    ),
+    # A function in C that keeps the interpreter's lock: no thread of this process runs any more.
+    "python": (
+        "block.py",
+        "import ctypes\n\ndef workflow(input, ctx):\n    ctx.step('block', lambda: ctypes.PyDLL(None).sleep(600), timeout='500ms', retry={'max_attempts': 1})\n",
+    ),
+}
 
 
-def test_a_step_that_blocks_the_event_loop_is_ended_by_replacing_its_worker(site: Site) -> None:
+@languages
+def test_a_step_that_blocks_the_event_loop_or_the_interpreter_is_ended_by_replacing_its_worker(site: Site, language: str) -> None:
     site.settings(QUICK)
-    site.workflow("block", "block.js", BLOCK)
+    site.workflow("block", *BLOCK[language])
     site.start("stuck", "block")
 
     site.finish("--timeout", "30s", expect=5)
