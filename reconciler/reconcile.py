@@ -61,6 +61,8 @@ class Reconciler:
         """
         store, clock = self._hands.store, self._hands.clock
         recorded = load(store, desired, self._scope, self._memory.rows)
+        if changed is not None:
+            changed |= self._due(recorded, now=clock.now())
         observed = observe(desired, recorded, self._hands.adapters, {}, self._memory.looks, changed)
         fresh = news(recorded, observed)
         ended = record(store, recorded, fresh, now=clock.now())
@@ -78,6 +80,11 @@ class Reconciler:
         active = runs.active_runs(store, self._memory.rows)
         due = tuple(due for uid, run in active.items() for due in dues(run, observed.runs.get(uid)))
         return Report(place, plan, applied, tuple(ended), active, due)
+
+    def _due(self, recorded: Recorded, *, now: datetime) -> frozenset[str]:
+        """Return the runs that are to be looked at again although nobody told of them: what was seen may be over by now."""
+        looks = self._memory.looks
+        return frozenset(uid for uid, run in recorded.active.items() if uid in looks and any(due <= now for due in dues(run, looks[uid][1])))
 
     def _sweep(self, ended: list[ActiveRun]) -> None:
         """Kill what a canceled run has left behind: its whole tree is gone after its end."""

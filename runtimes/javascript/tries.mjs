@@ -7,6 +7,7 @@ import { toJson } from "./values.mjs";
 
 const RealAbortController = AbortController;
 const TOLD_EVERY_MS = 1000;
+const BLOCKED_MS = 2000;
 const ignore = () => undefined;
 
 /** One running body of a step. */
@@ -37,6 +38,7 @@ class Try {
 export class Tries {
   #keeper;
   #seed;
+  #lookAt = 0;
 
   constructor(keeper, seed) {
     this.#keeper = keeper;
@@ -95,7 +97,8 @@ export class Tries {
   }
 
   #invoke(call, running) {
-    const { fn } = call.details;
+    const { fn, policy } = call.details;
+    if (policy.timeout_ms > 0) this.#announce(policy.timeout_ms);
     let result;
     let pending;
     try {
@@ -114,6 +117,16 @@ export class Tries {
       (value) => this.#ended(call, running, () => this.#completed(call, value)),
       (error) => this.#ended(call, running, () => this.#failed(call, error)),
     );
+  }
+
+  /** Tell of a try that may take too long, unless it will be looked at by then anyway: what blocks this process is ended from outside. */
+  #announce(timeout) {
+    const { changed, elapsed } = this.#keeper.port;
+    const now = elapsed();
+    const lookAt = now + timeout + BLOCKED_MS;
+    if (this.#lookAt > now && this.#lookAt <= lookAt) return;
+    this.#lookAt = lookAt;
+    changed();
   }
 
   #context(call, running) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _heapq import heappop, heappush
 
-from ty_worker.clock import NEVER
+from ty_worker.clock import NEVER, monotonic
 from ty_worker.journal import ClosedError
 from ty_worker.lines import encode_text
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ty_worker.history import History
     from ty_worker.steps import StepCall
     from ty_worker.tries import Try
+
+# How long after its timeout a try that goes on is taken to block the worker, in seconds.
+_BLOCKED = 2.0
 
 
 class Running:
@@ -36,6 +39,7 @@ class Running:
         self._timers: list[tuple[int, int, Call]] = []
         self._timed = 0
         self._deadline = NEVER
+        self._look_at = 0.0
 
     past: History
     all_asked = True  # nothing recorded is still to be asked for
@@ -87,6 +91,14 @@ class Running:
         """Make every instant durable that the code was told: before anything outside may learn of it."""
         if self.journal.durable < self.given:
             self.journal.sync(self.given)
+
+    def announce(self, late_at: float) -> None:
+        """Tell of a try that may take too long, unless it will be looked at by then anyway: what blocks this process is ended from outside."""
+        look_at = late_at + _BLOCKED
+        if monotonic() < self._look_at <= look_at:
+            return
+        self._look_at = look_at
+        self.port.changed()
 
     def run_try(self, call: StepCall) -> None:
         """Begin the try that `call` has prepared."""

@@ -102,6 +102,8 @@ class StepCall(Call):
         self.last, self.owner = number, running
         self.running = Try(running, self, number)
         self._late_at = monotonic() + self.timeout_ms / 1000 if self.timeout_ms else NEVER
+        if self.timeout_ms:
+            running.announce(self._late_at)
         running.run_try(self)
 
     def described(self) -> dict[str, Any]:
