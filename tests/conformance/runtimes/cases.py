@@ -21,7 +21,7 @@ class Case:
     topic: str
     code: Mapping[str, str]
     then: Mapping[str, str]
-    journal: Sequence[Any]
+    journal: Sequence[Any]  # or `same`: what comes of it is too long to list, but the same in all fronts
     ids: Sequence[str] = ()
     input: Any = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -41,7 +41,8 @@ class Case:
     def hosted(self) -> bool:
         """Whether its runs may share a worker with others: nothing happens to the worker, and it does not park."""
         plain = all(isinstance(action, Mapping) and set(action) <= {"release", "until", "send"} for action in self.do)
-        return plain and not (self.alone or self.worker or self.then or "parked" in self.journal)
+        parks = any(isinstance(entry, Mapping) and "parked" in entry for entry in self.journal)
+        return plain and not (self.alone or self.worker or self.then or parks)
 
 
 def load_cases() -> list[Case]:

@@ -38,13 +38,17 @@ def _instant(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def expected(case_journal: Sequence[Any]) -> list[Shape]:
-    """Return the records that a case lists: `type`, or `type: {field: value}`."""
+def expected(case_journal: Sequence[Any] | str) -> list[Shape] | None:
+    """Return the records that a case lists, `type` or `type: {field: value}`; None where it says `same`."""
+    if case_journal == "same":
+        return None
     return [(entry, {}) if isinstance(entry, str) else next((kind, dict(fields or {})) for kind, fields in entry.items()) for entry in case_journal]
 
 
-def difference(found: Sequence[Shape], wanted: Sequence[Shape], front: str) -> str | None:
+def difference(found: Sequence[Shape], wanted: Sequence[Shape] | None, front: str) -> str | None:
     """Return where a journal first differs from what is wanted of it in this front."""
+    if wanted is None:
+        return None if found[-1][0] == "finished" else "the run has not ended"
     for number, (got, want) in enumerate(zip(found, wanted, strict=False), 1):
         if got[0] != want[0]:
             return f"record {number} is {got[0]} {got[1]}, wanted {want[0]} {want[1]}"
@@ -83,11 +87,14 @@ def neutral(message: str) -> str:
     """Return a message as both languages have it: snake case as camel case, without `ctx.`, one kind of quotes, null."""
     text = re.sub(r"\bctx\.", "", message).replace("'", '"')
     text = re.sub(r"\b(None|undefined)\b", "null", text)
+    text = re.sub(r"^(\w+)\([^)]*\): ", r"\1(): ", text)  # signatures are those of the language
     return re.sub(r"(?<=[a-z])_([a-z])", lambda match: match[1].upper(), text)
 
 
-def disagreement(one: Sequence[Shape], other: Sequence[Shape], wanted: Sequence[Shape]) -> str | None:
-    """Return the first text that two fronts word differently where the case leaves the words open."""
+def disagreement(one: Sequence[Shape], other: Sequence[Shape], wanted: Sequence[Shape] | None) -> str | None:
+    """Return the first text that two fronts word differently where the case leaves the words open, or the first difference where it lists nothing."""
+    if wanted is None:
+        return difference(one, other, "node")
     for number, (got, also, want) in enumerate(zip(one, other, wanted, strict=False), 1):
         if want[1].get("message") == ANY and neutral(got[1].get("message", "")) != neutral(also[1].get("message", "")):
             return f"record {number}, {got[0]}: {got[1].get('message')!r} and {also[1].get('message')!r}"

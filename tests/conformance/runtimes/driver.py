@@ -1,10 +1,11 @@
 """Plays cases with real workers: creates the run, orders it, does what the case says, and returns what the journal holds in the end."""
 
+import contextlib
 import os
 import re
 import signal
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -155,12 +156,13 @@ class _Actor:
     def _holds(self, kinds: set[str], key: str) -> bool:
         return any(record["type"] in kinds and (not key or record.get("key") == key) for record in self._bench.records(self._uid))
 
-    def _wait(self, check: Any, what: str) -> None:
-        try:
-            until(check, PATIENCE)
-        except AssertionError:
+    def _wait(self, check: Callable[[], bool], what: str) -> None:
+        """Wait until something is so, or the run has ended without it."""
+        with contextlib.suppress(AssertionError):
+            until(lambda: check() or self._ended(), PATIENCE)
+        if not check():
             message = f"{what} did not come; the journal holds {self._bench.records(self._uid)[1:]}; {self._output()}"
-            raise AssertionError(message) from None
+            raise AssertionError(message)
 
     def _output(self) -> str:
         path = Path(self._bench.prefix(self._uid) + "output.log")
@@ -185,6 +187,12 @@ class _Actor:
     def _do_sigterm(self, _details: Any) -> None:
         assert self._worker is not None
         self._worker.kill(signal.SIGTERM)
+
+    def _do_rival(self, details: int) -> None:
+        """Order a claim that another worker holds already, from a second worker, and wait for its end."""
+        rival = self._bench.spawn(env={"CONFORMANCE": str(self._bench.folder)})
+        rival.order(self._uid, details)
+        rival.wait()
 
     def _do_advance(self, details: int) -> None:
         """Let time pass while the run is parked: every instant in the journal moves into the past, by so many ms."""

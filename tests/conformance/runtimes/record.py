@@ -17,7 +17,7 @@ def main() -> None:
     """Play the cases that are named, and print the journals where they are not the ones listed."""
     wanted = [word.lower() for word in sys.argv[1:]]
     for case in load_cases():
-        if wanted and not any(word in f"{case.topic} {case.name} {case.slug}".lower() for word in wanted):
+        if wanted and not any(word == case.topic or word in f"{case.name} {case.slug}".lower() for word in wanted):
             continue
         seen: dict[str, list[str]] = {}
         journals = []

@@ -1,6 +1,7 @@
 """What the code of a case may use beside its calls: gates that the test opens, effects that it counts, and crashes."""
 
 import asyncio
+import inspect
 import os
 import signal
 import time
@@ -51,4 +52,9 @@ class AsyncTools(Tools):
 
     async def parallel(self, *branches: object) -> list[object]:
         """Do what `ctx.parallel` does for synchronous code."""
-        return list(await asyncio.gather(*[branch() for branch in branches]))  # type: ignore[operator]
+        return list(await asyncio.gather(*map(_branch, branches)))
+
+
+async def _branch(function: object) -> object:
+    result = function()  # type: ignore[operator]
+    return await result if inspect.isawaitable(result) else result
