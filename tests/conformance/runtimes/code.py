@@ -92,7 +92,9 @@ class _Awaits(ast.NodeTransformer):
         self.generic_visit(node)
         if not (self._awaiting.pop() or node.name == "workflow"):
             return node
-        return ast.AsyncFunctionDef(**{name: getattr(node, name, None) for name in ("name", "args", "body", "decorator_list", "returns", "type_comment")})
+        awaiting = ast.AsyncFunctionDef(node.name, node.args, node.body, node.decorator_list, node.returns)
+        vars(awaiting).setdefault("type_params", [])  # since Python 3.12
+        return awaiting
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from tests.conformance.runtimes.cases import Case
+from tests.conformance.runtimes.cases import FRONTS, Case
 from tests.conformance.runtimes.driver import Played, Stage, play
 
 SIDE_BY_SIDE = 6
@@ -17,13 +16,16 @@ Results = Mapping[tuple[str, str], "Future[Played]"]
 def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
     """Return what each collected case left in each of its fronts, by slug and front."""
     folder = tmp_path_factory.mktemp("conformance")
-    found = [item.callspec.params["case"] for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "case" in item.callspec.params]
-    cases: list[Case] = list({case.slug: case for case in found}.values())
-    stages = {front: Stage(folder / front, [case for case in cases if case.hosted and front in case.fronts], front) for front in ("node", "threads", "asyncio")}
+    cases: dict[str, Case] = {}
+    for item in request.session.items:
+        given = getattr(item, "callspec", None)
+        if given is not None and isinstance(case := given.params.get("case"), Case):
+            cases[case.slug] = case
+    stages = {front: Stage(folder / front, [case for case in cases.values() if case.hosted and front in case.fronts], front) for front in FRONTS}
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         yield {
             (case.slug, front): pool.submit(play, case, front, stages[front] if case.hosted else folder / f"{front}.{case.slug}")
-            for case in cases
+            for case in cases.values()
             for front in case.fronts
         }
         pool.shutdown(cancel_futures=True)

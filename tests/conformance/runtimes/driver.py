@@ -87,9 +87,7 @@ class _Actor:
             getattr(self, f"_do_{name}")(details)
         self._do_end(None)
         effects = Path(self._file("effects"))
-        return Played(
-            self._bench.journal(self._uid), self._bench.records(self._uid), effects.read_text().splitlines() if effects.exists() else []
-        )
+        return Played(self._bench.journal(self._uid), self._bench.records(self._uid), effects.read_text().splitlines() if effects.exists() else [])
 
     def close(self) -> None:
         """Leave no process behind."""
@@ -105,7 +103,9 @@ class _Actor:
         if self._stage is not None:
             self._worker = self._stage.worker()
         else:
-            self._worker = self._bench.spawn(uid=self._uid, env={"CONFORMANCE": str(self._bench.folder)}, **{"linger_ms": 20, **self._case.worker, **(details or {})})
+            self._worker = self._bench.spawn(
+                uid=self._uid, env={"CONFORMANCE": str(self._bench.folder)}, **{"linger_ms": 20, **self._case.worker, **(details or {})}
+            )
         self._worker.order(self._uid, self._bench.history(self._uid).claim + 1)
 
     def _do_resume(self, details: Any) -> None:
