@@ -106,7 +106,7 @@ async def workflow(input, ctx):
 """)
 
     said = made.run("u", where).finished["output"]  # type: ignore[index]
-    assert said == 'CallError: step "inner" was called inside a step, or in a thread of its own: call it in the workflow function'
+    assert said == 'CallError: step "inner" was called inside the body of step "outer": call it from the workflow'
 
 
 def test_parallel_is_refused_with_a_hint(bench: MakeBench) -> None:

@@ -9,7 +9,9 @@ import pytest
 from ty_worker.engine import Attempt
 from ty_worker.errors import LimitError
 from ty_worker.journal import ClosedError, Journal
+from ty_worker.orders import Inbox
 from ty_worker.policy import Settings
+from ty_worker.signals import SignalCall
 from ty_worker.sleeps import SleepCall
 from ty_worker.steps import StepCall
 
@@ -47,13 +49,14 @@ class _Front:
 class _Port:
     """A run on a journal that holds the records given, in the hands of claim 2."""
 
-    uid = "u"
+    seed = "u"
 
     def __init__(self, folder: Path, records: list[dict[str, Any]], limits: dict[str, int]) -> None:
         first = {"type": "order", "claim": 0, "seq": 1, "at": AT, "uid": "u"}
         claim = {"type": "claim", "claim": 1, "seq": 1, "at": AT, "worker": "dead", "after": 1}
         numbered = [{**record, "claim": 1, "seq": seq, "at": AT} for seq, record in enumerate(records, 2)]
         (folder / "journal.jsonl").write_bytes(b"".join(map(encode_line, [first, claim, *numbered])))
+        self.inbox, self.warned = Inbox(str(folder / "inbox"), set()), set[tuple[str, str]]()
         self.lock, self.settings = allocate_lock(), Settings({"limits": limits})
         self.journal = Journal(str(folder / "journal.jsonl"), 2, "w", _broken)
 
@@ -62,6 +65,10 @@ class _Port:
     def plan_at(self, ms: int) -> None: ...
 
     def conclude(self) -> None: ...
+
+    def changed(self) -> None: ...
+
+    def look_for_messages(self) -> None: ...
 
 
 def _broken(message: str) -> NoReturn:
@@ -177,6 +184,16 @@ def test_a_body_that_ends_before_it_asked_for_everything_may_still_do_so(attempt
     assert made.outcome == ("returned", 1)
 
 
+def test_recorded_results_go_on_being_released_when_the_body_has_ended_and_new_ones_are_not(attempt: MakeAttempt) -> None:
+    made, _ = attempt(requested("a", 0), completed("a"), requested("b", 1), requested("c", 1))
+    ask(made, "a")
+    made.body_over(("threw", ValueError("x")))
+    assert released(made) == ["a"]
+
+    ask(made, "b")
+    assert made.outcome is None and released(made) == []
+
+
 def test_the_first_difference_is_named(attempt: MakeAttempt) -> None:
     made, _ = attempt(requested("a", 0), completed("a"), requested("b", 1))
     ask(made, "a", "c")
@@ -217,16 +234,20 @@ def test_a_result_is_released_when_it_is_durable_and_not_before(attempt: MakeAtt
     assert call.result() == {"x": [1]}
 
 
-def test_after_a_failed_body_results_are_a_memo_and_waits_are_not(attempt: MakeAttempt) -> None:
+def test_after_a_failed_body_what_was_completed_is_a_memo_and_what_failed_or_expired_is_not(attempt: MakeAttempt) -> None:
     failed = {"type": "body.failed", "attempt": 1, "error": {"name": "E", "message": ""}, "retry_at": AT}
     slept = [requested("z", 0, kind="sleep", until=AT), {"type": "completed", "key": "z"}]
-    made, front = attempt(requested("a", 0), completed("a", 7), *slept, requested("f", 2), {"type": "failed", "key": "f", "error": {}}, failed)
+    expired = [requested("w", 2, kind="signal", signal="w", until=AT), {"type": "completed", "key": "w", "expired": True}]
+    last = {"type": "failed", "key": "f", "error": {}}
+    made, front = attempt(requested("a", 0), completed("a", 7), *slept, *expired, requested("f", 3), last, failed)
     a, _ = ask(made, "a", "f")
     made.request(SleepCall("z", 60_000))
+    made.request(SignalCall("w", "w", None))
 
-    assert released(made) == ["a"]
+    assert released(made) == ["a", "z"]
     assert (a.result(), front.started) == (7, [("f", 1, False)])
-    assert [(record["key"], record.get("memo")) for record in made.journal.history().requests] == [("a", True), ("f", None), ("z", None)]
+    found = [(record["key"], record.get("memo")) for record in made.journal.history().requests]
+    assert found == [("a", True), ("f", None), ("z", True), ("w", None)]
 
 
 def test_limits_on_calls_are_told_to_the_code_and_on_the_journal_end_the_attempt(attempt: MakeAttempt) -> None:

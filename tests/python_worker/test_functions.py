@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ty_worker.calls import check_name
-from ty_worker.functions import check_function, is_async, takes_two, wants_context
+from ty_worker.functions import check_function, is_async, required_parameters, takes_two
 from ty_worker.policy import Policy, retry_policy
 
 
@@ -38,14 +38,14 @@ def one(step: Any) -> None: ...
 
 @pytest.mark.parametrize("fn", [lambda step: 0, one, lambda step, i=1: 0, Callable_(), Callable_().method, Callable_.static, passed_on(one)])
 def test_a_required_positional_parameter_asks_for_the_context(fn: Any) -> None:
-    assert wants_context(fn)
+    assert required_parameters(fn) > 0
 
 
 @pytest.mark.parametrize(
     "fn", [lambda: 0, lambda i=1: 0, lambda *a: 0, lambda **k: 0, lambda *, k=1: 0, functools.partial(one, 1), Callable_().bare, Bare(), dict, len, passed_on(Bare().__call__)]
 )  # fmt: skip
 def test_anything_else_gets_none(fn: Any) -> None:
-    assert not wants_context(fn)
+    assert not (required_parameters(fn) > 0)
 
 
 def test_async_functions_are_seen_through_partial_and_methods() -> None:

@@ -2,14 +2,15 @@
 
 import signal
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from reconciler.journal import decode_lines, encode_line
+from reconciler.instants import stamp
 from tests.python_worker.conftest import MakeBench
 from tests.python_worker.test_sequential import types
-from tests.support.workers import until
+from tests.support.workers import now, until
 
 WAIT = """
 import os, time
@@ -162,17 +163,35 @@ def test_a_body_that_exits_the_process_is_a_crash_and_one_that_raises_system_exi
     assert made.history("c").finished is None
 
 
-def test_the_deadline_ends_a_run(bench: MakeBench) -> None:
+def test_the_timeout_of_the_run_counts_from_its_first_claim_and_ends_it_by_the_clock(bench: MakeBench) -> None:
     made = bench("def workflow(input, ctx):\n    ctx.sleep('z', 60)\n")
-    made.create("u")
-    path = Path(made.prefix("u") + "journal.jsonl")
-    soon = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + 2))
-    path.write_bytes(encode_line({**decode_lines(path.read_bytes())[0], "deadline": soon}))
+    made.create("u", settings={"timeout_ms": 600})
     worker = made.spawn(uid="u")
     worker.order("u", 1)
+    until(lambda: b'"requested"' in made.journal("u"))
+    worker.kill()
+    worker.wait()
+    history = made.resume("u")
+    records = made.records("u")
 
-    assert worker.wait(4) == 0
-    finished = made.history("u").finished
-    assert finished is not None
-    assert (finished["status"], finished["reason"], finished["error"]["name"]) == ("failed", "deadline", "TimeoutError")
-    assert finished["at"] >= soon
+    assert history.finished is not None
+    assert (history.finished["status"], history.finished["reason"], history.finished["error"]["name"]) == ("failed", "timeout", "TimeoutError")
+    assert history.finished["error"]["message"] == "the run did not end within its timeout of 600 ms"
+    assert records[-1]["at"] >= plus(records[1]["at"], 600)
+
+
+def test_a_run_whose_timeout_is_over_before_it_is_claimed_runs_no_code(bench: MakeBench) -> None:
+    made = bench("def workflow(input, ctx):\n    open(input, 'w').close()\n    ctx.sleep('z', 60)\n")
+    mark = made.folder / "mark"
+    made.run("u", str(mark), settings={"timeout_ms": 300}, park_after_ms=0)
+    mark.unlink()
+    until(lambda: now() > plus(made.records("u")[1]["at"], 300))
+
+    assert made.resume("u").finished["reason"] == "timeout"  # type: ignore[index]
+    assert not mark.exists()
+    assert made.records("u")[3]["until"] == plus(made.records("u")[1]["at"], 300)
+
+
+def plus(at: str, ms: int) -> str:
+    """Return an instant in its text, moved."""
+    return stamp(datetime.fromisoformat(at) + timedelta(milliseconds=ms))

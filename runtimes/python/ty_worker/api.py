@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 
+from ty_worker import options
 from ty_worker.calls import check_name
 from ty_worker.durations import milliseconds
 from ty_worker.errors import NonRetryableError
-from ty_worker.functions import check_function, is_async, wants_context
-from ty_worker.policy import retry_policy
+from ty_worker.functions import check_function, is_async
 from ty_worker.sleeps import SleepCall
-from ty_worker.steps import StepCall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from ty_worker.policy import Settings
     from ty_worker.threads import Threads
 
-_STEP, _SLEEP = "ctx.step(name, fn)", "ctx.sleep(name, duration)"
+_STEP, _SLEEP, _PARALLEL = "ctx.step(name, fn)", "ctx.sleep(name, duration)", "ctx.parallel(*branches)"
 
 
 class RunInfo:
@@ -48,57 +47,101 @@ class RunInfo:
 
 
 class _Calls:
-    """Checks the arguments of calls."""
+    """The calls that return at once, in both kinds of workflow."""
 
     NonRetryableError = NonRetryableError
 
-    def __init__(self, settings: Settings, run: RunInfo) -> None:
-        self._settings = settings
+    def __init__(self, front: Threads | Loops, settings: Settings, run: RunInfo) -> None:
+        self._front, self._settings = front, settings
         self.run = run
 
-    def _step(self, name: object, fn: object, retry: object, timeout: object) -> StepCall:
-        settings = self._settings
-        text = check_name(name, _STEP)
-        function = check_function(fn, f"{_STEP}: fn")
-        policy = settings.step_retry if retry is None else retry_policy(retry, settings.step_retry, f"{_STEP}: retry")
-        timeout_ms = settings.timeout_ms if timeout is None else milliseconds(timeout, f"{_STEP}: timeout")
-        return StepCall(text, function, policy, timeout_ms, wants_context=wants_context(function))
+    def now(self) -> float:
+        """Return the time in seconds since 1970, as `time.time()` does; a replay returns the same."""
+        from ty_worker.immediate import NowCall
 
-    @staticmethod
-    def _sleep(name: object, duration: object) -> SleepCall:
-        return SleepCall(check_name(name, _SLEEP), milliseconds(duration, f"{_SLEEP}: duration"))
+        return self._front.note(NowCall()) / 1000  # type: ignore[no-any-return]
+
+    def random(self, name: str | None = None) -> float:
+        """Return a random number from 0 to 1; a replay returns the same."""
+        from ty_worker.immediate import RandomCall
+
+        return self._front.note(RandomCall(options.optional_name(name, "ctx.random(name)", "ty/random")))  # type: ignore[no-any-return]
+
+    def uuid(self, name: str | None = None) -> str:
+        """Return a random UUID as text; a replay returns the same."""
+        from ty_worker.immediate import UuidCall
+
+        return self._front.note(UuidCall(options.optional_name(name, "ctx.uuid(name)", "ty/uuid")))  # type: ignore[no-any-return]
+
+    def patched(self, id: str) -> bool:
+        """Say whether the new code may run: not where the journal was written by the old."""
+        return self._front.patched(check_name(id, "ctx.patched(id)", "id"))
+
+    def on_cancel(self, fn: Callable[..., Any]) -> None:
+        """Call `fn` when the run is canceled; the last one given counts."""
+        from contextvars import copy_context
+
+        from ty_worker.immediate import OnCancelCall
+
+        what = "ctx.on_cancel(fn)"
+        self._front.note(OnCancelCall(self._fitting(check_function(fn, f"{what}: fn"), f"{what}: fn"), copy_context()))
+
+    def _fitting(self, fn: Callable[..., Any], what: str) -> Callable[..., Any]:  # noqa: ARG002
+        return fn
 
 
 class Context(_Calls):
     """The calls of a synchronous workflow."""
 
-    def __init__(self, front: Threads, settings: Settings, run: RunInfo) -> None:
-        super().__init__(settings, run)
-        self._front = front
+    _front: Threads
 
-    def step(self, name: str, fn: Callable[..., Any], *, retry: Mapping[str, Any] | None = None, timeout: float | str | None = None) -> Any:
+    def step(self, name: str, fn: Callable[..., Any], **given: Any) -> Any:
         """Run `fn` once and for all, and return what it returned; a replay returns the same without running it.
 
-        A try that takes longer than `timeout` fails by the clock. Its thread is left to itself, since Python cannot end it: the code goes on
-        in another one, where it is replayed up to this step.
+        Options: `retry`, `timeout`, `heartbeat_timeout`, `on_in_doubt`, `compensate`. A try that takes longer than `timeout` fails by the
+        clock. Its thread is left to itself, since Python cannot end it: the code goes on in another one, where it is replayed up to this step.
         """
+        call = options.step(self._settings, name, self._fitting(fn, f"{_STEP}: fn"), given, _STEP)
+        if call.compensate is not None:
+            self._fitting(call.compensate, f"{_STEP}: compensate")
+        return self._front.perform(call)
+
+    def _fitting(self, fn: Callable[..., Any], what: str) -> Callable[..., Any]:
         if is_async(fn):
-            message = f"{_STEP}: fn is an async function: write `async def workflow(input, ctx)` and `await ctx.step(...)`"
+            message = f"{what} is an async function: write `async def workflow(input, ctx)` and `await ctx.step(...)`"
             raise TypeError(message)
-        return self._front.perform(self._step(name, fn, retry, timeout))
+        return fn
 
     def sleep(self, name: str, duration: float | str) -> None:
         """Sleep for seconds, or a duration such as "1h30m"; the process need not live as long."""
-        self._front.perform(self._sleep(name, duration))
+        self._front.perform(SleepCall(check_name(name, _SLEEP), milliseconds(duration, f"{_SLEEP}: duration")))
+
+    def sleep_until(self, name: str, instant: object) -> None:
+        """Sleep until an aware datetime, seconds since 1970 or text such as "2026-11-22T14:37:00Z"."""
+        self._front.perform(options.sleep_until(name, instant))
+
+    def wait_for_signal(self, signal: str, *, timeout: float | str | None = None, name: str | None = None) -> Any:
+        """Return the data of the next signal of that name; None when the timeout came first."""
+        return self._front.perform(options.signal(signal, timeout, name))
+
+    def send_signal(self, run: str, signal: str, data: Any = None, *, name: str | None = None) -> None:
+        """Send a signal to another run; it is in that run's inbox when this returns."""
+        self._front.perform(options.send(self._settings, run, signal, data, name))
+
+    def run_workflow(
+        self, workflow: str, input: Any = None, *, name: str | None = None, timeout: float | str | None = None, on_cancel: str = "cancel"
+    ) -> Any:
+        """Start a child run, once, and return its output. Raises ChildError if it fails; `on_cancel` is "cancel" or "finish"."""
+        return self._front.perform(options.child(self._settings, workflow, input, name, timeout, on_cancel))
 
     def parallel(self, *branches: Any) -> list[Any]:
         """Run functions without arguments side by side, and return their results in order; the first failure is raised at once."""
         if len(branches) == 1 and isinstance(branches[0], (list, tuple)):
             branches = tuple(branches[0])
         for number, branch in enumerate(branches, 1):
-            check_function(branch, f"ctx.parallel(*branches): branch {number}")
+            check_function(branch, f"{_PARALLEL}: branch {number}")
             if is_async(branch):
-                message = f"ctx.parallel(*branches): branch {number} is an async function: write `async def workflow(input, ctx)` and asyncio.gather"
+                message = f"{_PARALLEL}: branch {number} is an async function: write `async def workflow(input, ctx)` and asyncio.gather"
                 raise TypeError(message)
         return self._front.parallel(branches)
 
@@ -106,22 +149,37 @@ class Context(_Calls):
 class AsyncContext(_Calls):
     """The calls of an asynchronous workflow: they return awaitables."""
 
-    def __init__(self, front: Loops, settings: Settings, run: RunInfo) -> None:
-        super().__init__(settings, run)
-        self._front = front
+    _front: Loops
 
-    def step(
-        self, name: str, fn: Callable[..., Any], *, retry: Mapping[str, Any] | None = None, timeout: float | str | None = None
-    ) -> Coroutine[Any, Any, Any]:
+    def step(self, name: str, fn: Callable[..., Any], **given: Any) -> Coroutine[Any, Any, Any]:
         """Run `fn` once and for all, and give what it returned; a replay gives the same without running it.
 
-        A try that takes longer than `timeout` fails by the clock: a coroutine is canceled, a function in a thread is left to itself.
+        Options: `retry`, `timeout`, `heartbeat_timeout`, `on_in_doubt`, `compensate`. A try that takes longer than `timeout` fails by the
+        clock: a coroutine is canceled, a function in a thread is left to itself.
         """
-        return self._front.perform(self._step(name, fn, retry, timeout))
+        return self._front.perform(options.step(self._settings, name, fn, given, _STEP))
 
     def sleep(self, name: str, duration: float | str) -> Coroutine[Any, Any, None]:
         """Sleep for seconds, or a duration such as "1h30m"; the process need not live as long."""
-        return self._front.perform(self._sleep(name, duration))
+        return self._front.perform(SleepCall(check_name(name, _SLEEP), milliseconds(duration, f"{_SLEEP}: duration")))
+
+    def sleep_until(self, name: str, instant: object) -> Coroutine[Any, Any, None]:
+        """Sleep until an aware datetime, seconds since 1970 or text such as "2026-11-22T14:37:00Z"."""
+        return self._front.perform(options.sleep_until(name, instant))
+
+    def wait_for_signal(self, signal: str, *, timeout: float | str | None = None, name: str | None = None) -> Coroutine[Any, Any, Any]:
+        """Give the data of the next signal of that name; None when the timeout came first."""
+        return self._front.perform(options.signal(signal, timeout, name))
+
+    def send_signal(self, run: str, signal: str, data: Any = None, *, name: str | None = None) -> Coroutine[Any, Any, None]:
+        """Send a signal to another run; it is in that run's inbox when this is done."""
+        return self._front.perform(options.send(self._settings, run, signal, data, name))
+
+    def run_workflow(
+        self, workflow: str, input: Any = None, *, name: str | None = None, timeout: float | str | None = None, on_cancel: str = "cancel"
+    ) -> Coroutine[Any, Any, Any]:
+        """Start a child run, once, and give its output. Raises ChildError if it fails; `on_cancel` is "cancel" or "finish"."""
+        return self._front.perform(options.child(self._settings, workflow, input, name, timeout, on_cancel))
 
     def parallel(self, *_branches: object) -> NoReturn:
         """Refuse: asyncio has this."""

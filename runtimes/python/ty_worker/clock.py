@@ -2,7 +2,9 @@
 
 from time import gmtime, monotonic, time_ns
 
-__all__ = ["monotonic", "now_ms", "parse_stamp", "stamp", "stamp_now"]
+__all__ = ["NEVER", "monotonic", "now_ms", "parse_stamp", "stamp", "stamp_now"]
+
+NEVER = float("inf")
 
 _WIDTH = len("2026-11-22T14:37:00.123Z")
 _latest = (0, "")

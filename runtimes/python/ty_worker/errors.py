@@ -46,6 +46,18 @@ class CallError(NonRetryableError):
     """A call of `ctx` from where none may be made."""
 
 
+class InDoubtError(NonRetryableError):
+    """A step that may have had its effect, and is not tried again for that."""
+
+
+class CrashError(NonRetryableError):
+    """A step whose worker died during its last try."""
+
+
+class ChildError(Exception):
+    """The failure of a child run."""
+
+
 class StepError(Exception):
     """The failure of a step, rebuilt from its record: `name`, `message`, `fields` and the recorded `stack`."""
 
@@ -61,7 +73,10 @@ class StepError(Exception):
         return str(self.args[0]) if self.args else ""
 
 
-_FINAL: dict[str, type[Exception]] = {kind.__name__: kind for kind in (NonRetryableError, NotSerializableError, LimitError, NonDeterminismError)}
+_FINAL: dict[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in (NonRetryableError, NotSerializableError, LimitError, LoadError, NonDeterminismError, InDoubtError, CrashError, CallError)
+}
 _classes: dict[str, type[StepError]] = {}
 
 

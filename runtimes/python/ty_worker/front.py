@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ty_worker.journal import Journal
+    from ty_worker.orders import Inbox
     from ty_worker.policy import Settings
     from ty_worker.steps import StepCall
 
@@ -54,10 +55,18 @@ class Front(Protocol):
 class Port(Protocol):
     """What surrounds an attempt."""
 
-    uid: str
+    seed: str
     lock: LockType
     journal: Journal
     settings: Settings
+    inbox: Inbox
+    warned: set[tuple[str, str]]
+
+    def look_for_messages(self) -> None:
+        """Read the inbox, and hand out what has come. Under the lock."""
+
+    def changed(self) -> None:
+        """Tell that somebody should look at the run."""
 
     def plan_at(self, ms: int) -> None:
         """Look at the attempt at this instant, at the latest."""

@@ -24,16 +24,23 @@ def check_function(fn: object, what: str) -> Callable[..., Any]:
     raise TypeError(message)
 
 
-def wants_context(fn: Any) -> bool:
-    """Say whether a step function has a required positional parameter."""
+def required_parameters(fn: Any) -> int:
+    """Return how many positional parameters a function requires, as far as that can be seen."""
     code = _code(fn)
     if code is None:
-        return False
+        return 0
     own = 0 if hasattr(fn, "__code__") and not hasattr(fn, "__self__") else 1
     required = int(code.co_argcount) - own - len(_defaults(fn))
     if required <= 0 and code.co_flags & _VARARGS and hasattr(fn, "__wrapped__"):
-        return wants_context(fn.__wrapped__)  # a decorator that passes on what it gets
-    return required > 0
+        return required_parameters(fn.__wrapped__)  # a decorator that passes on what it gets
+    return max(0, required)
+
+
+def takes_none(fn: Any) -> bool:
+    """Say whether a function takes no positional arguments at all, as far as that can be seen."""
+    code = _code(fn)
+    own = 0 if hasattr(fn, "__code__") and not hasattr(fn, "__self__") else 1
+    return code is not None and code.co_argcount == own and not code.co_flags & _VARARGS
 
 
 def is_async(fn: Any) -> bool:

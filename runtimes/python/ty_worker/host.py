@@ -5,19 +5,19 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found]  # without the enumerations, which take a tenth of our start
 import os
 import select
+import stat
 import sys
 from _queue import SimpleQueue
 from _thread import allocate_lock, start_new_thread
 from time import sleep
 
 from ty_worker import forks, output
-from ty_worker.clock import monotonic
+from ty_worker.clock import NEVER, monotonic
 from ty_worker.load import Code
 from ty_worker.mishaps import guarded
 from ty_worker.orders import Orders
 from ty_worker.pool import Pool
 from ty_worker.run import Run
-from ty_worker.steps import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Host:
         self._orders = Orders(folder + "/orders")
         self._waiting: list[Record] = []
         self._capacity = 0  # there was no `hello` yet
-        self._linger = 0.0
+        self.linger = 0.0
         self._changed = ""
         self._lock = allocate_lock()
         self._runs: list[Run] = []
@@ -171,6 +171,8 @@ class Host:
                 self._waiting.append(record)
             elif record["type"] == "drain":
                 self._draining = True
+            elif record["type"] == "hand-over":
+                self._hand_over(record["keep"])
         self._take_waiting()
 
     def _take_waiting(self) -> None:
@@ -180,7 +182,7 @@ class Host:
     def _greet(self, hello: Record) -> None:
         self.id, self.park_after_ms, self._changed = hello["worker"], hello["park_after_ms"], hello["changed"]
         self.code = Code(hello["code"], hello["entry"], hello["paths"])
-        self._linger = hello["linger_ms"] / 1000
+        self.linger = hello["linger_ms"] / 1000
         self._capacity = hello["capacity"]
         output.prepare(attributed=self._capacity > 1)
         if self._capacity > 1:
@@ -194,7 +196,7 @@ class Host:
     def _take(self, order: Record) -> None:
         prefix = order["prefix"]
         printed = output.Output(prefix + "output.log", self._output if self._capacity == 1 else -1)
-        run = Run(self, order["uid"], order["claim"], prefix, printed)
+        run = Run(self, order, printed)
         with self._lock:
             self._runs.append(run)
         self._served = True
@@ -203,7 +205,18 @@ class Host:
     def _suspend(self) -> None:
         self._suspending = True
         for run in self._hosted():
-            run.suspend()
+            run.leave("suspended")
+
+    def _hand_over(self, keep: str) -> None:
+        """Let every run but one go on elsewhere."""
+        self._draining = True
+        for run in self._hosted():
+            if run.uid != keep:
+                run.leave("handed-over")
+
+    def tell_of_full(self) -> None:
+        """Mark the lock, which needs no space: a claim has ended, and its journal could not say so."""
+        os.fchmod(_LOCK, os.fstat(_LOCK).st_mode | stat.S_ISVTX)
 
     def _end_if_idle(self) -> float:
         """End if there is nothing more to do; return the moment to look again."""
@@ -214,7 +227,7 @@ class Host:
         stopping = self._draining or self._suspending or self._leftovers > 0 or (self._capacity == 1 and self._served)
         if not stopping and self._capacity == 1:
             return NEVER
-        end_at = 0.0 if stopping else self._idle_since + self._linger
+        end_at = 0.0 if stopping else self._idle_since + self.linger
         if end_at > monotonic():
             return end_at
         self._take_orders()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _write, _pread, _stat, _truncate, _close = os.write, os.pread, os.fstat, os.ftruncate, os.close
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 _READ = 1 << 16
+_boot: str | None = None
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -33,9 +34,10 @@ class WithdrawnError(Exception):
 class Journal:
     """The records of one claim. `append` and `close` are called under the lock of the run, `sync` is not."""
 
-    def __init__(self, path: str, claim: int, worker: str, on_broken: Callable[[str], NoReturn]) -> None:
-        """Open the journal. Raises WithdrawnError if there is none."""
+    def __init__(self, path: str, claim: int, worker: str, on_broken: Callable[[str], NoReturn], before: str | None = None) -> None:
+        """Open the journal; `before` says how the claim before ended, if its journal does not. Raises WithdrawnError if there is none."""
         self._path, self._claim, self._worker, self._broken = path, claim, worker, on_broken
+        self._before = before
         self.on_full: Callable[[], None] = lambda: None
         self.closed = False
         self.end = self.durable = 0
@@ -56,8 +58,8 @@ class Journal:
         if history.claim != self._claim or history.worker != self._worker:
             self._withdraw(f"worker {history.worker} was first")
         self.end = size
-        if history.results:
-            self.sync(size)  # a worker that was killed may have written results that it never synced
+        if history.accepted > 2:
+            self.sync(size)  # a worker that was killed may have written what it never synced
         self.durable = size
         return history
 
@@ -71,13 +73,18 @@ class Journal:
         if history.finished is not None or history.claim >= self._claim:
             self._withdraw(f"claim {history.claim} is there, or the run has ended")
         try:
-            self._append("claim", f',"worker":{encode_json(self._worker)},"after":{history.accepted}')
+            self._append("claim", f',"worker":{encode_json(self._worker)},"after":{history.accepted}{self._circumstances()}')
         except _NoSpaceError:
             self._withdraw("the file system is full")
         rest = self._read(len(data))
         for record in decode_lines(rest):
             history.accept(record)
         return history, len(data) + len(rest)
+
+    def _circumstances(self) -> str:
+        boot = _boot_id()
+        tail = f',"boot":"{boot}"' if boot else ""
+        return tail + (f',"before":{encode_json(self._before)}' if self._before is not None else "")
 
     def _withdraw(self, reason: str) -> NoReturn:
         self.close()
@@ -110,12 +117,13 @@ class Journal:
             self.on_full()
         raise ClosedError
 
-    def release(self, tail: str) -> None:
-        """Write `released` if that is possible."""
+    def release(self, tail: str) -> bool:
+        """Write `released` if that is possible, and say whether it was."""
         try:
             self.sync(self._append("released", tail))
         except _NoSpaceError:
-            return
+            return False
+        return True
 
     def _append(self, kind: str, tail: str) -> int:
         line = encode_line(f'{{"type":"{kind}","claim":{self._claim},"seq":{self._seq + 1},"at":"{stamp_now()}"{tail}}}')
@@ -162,6 +170,20 @@ class Journal:
                 descriptors.discard(self._fd)
                 _close(self._fd)
                 self._fd = -1
+
+
+def _boot_id() -> str:
+    """Return what names this boot of the machine; nothing where there is no such thing."""
+    global _boot
+    if _boot is None:
+        try:
+            fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            _boot = ""
+        else:
+            _boot = os.read(fd, 100).decode().strip()
+            os.close(fd)
+    return _boot
 
 
 class _NoSpaceError(Exception):

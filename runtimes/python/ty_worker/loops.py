@@ -6,14 +6,16 @@ import asyncio
 import selectors
 import sys
 from _thread import get_ident
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 
+from ty_worker.clock import NEVER
+from ty_worker.durations import quoted
 from ty_worker.errors import CallError
 from ty_worker.forks import end_if_forked
 from ty_worker.functions import is_async
 from ty_worker.journal import ClosedError
 from ty_worker.mishaps import crash
-from ty_worker.steps import NEVER
+from ty_worker.tries import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 
     from ty_worker.calls import Call
     from ty_worker.engine import Attempt
+    from ty_worker.immediate import ImmediateCall
     from ty_worker.pool import Pool
-    from ty_worker.steps import StepCall, Try
+    from ty_worker.running import Running
+    from ty_worker.steps import StepCall
+    from ty_worker.tries import Try
 
-_step: ContextVar[str] = ContextVar("step", default="")
 _CLEAN_UP = 1.0
 _OWN_DESCRIPTORS = 1  # the pipe by which other threads wake the loop
 
@@ -76,6 +80,7 @@ class Loops:
         self._wanted = 0
         self._kept: list[object] = []
         self.resting = self.foreign = False
+        self._stirred = False  # the code that runs was woken by something foreign
 
     def body(self, workflow: Callable[..., Any], *arguments: object) -> None:
         """Run the body in this thread, and the loop until `stop`."""
@@ -101,18 +106,44 @@ class Loops:
 
     async def perform(self, call: Call) -> Any:
         """Make a call from workflow code and return its result."""
-        end_if_forked()
-        if get_ident() != self._thread or _step.get():
-            message = f'{call.kind} "{call.name}" was called inside a step, or in a thread of its own: call it in the workflow function'
-            raise CallError(message)
+        self._check(call.kind, call.name)
         call.waiter, call.context = self._loop.create_future(), copy_context()
         try:
             with self._lock:
-                self._attempt.request(call)
+                self._attempt.request(call, foreign=self._stirred)
         except ClosedError:
             self._kept.append(call.waiter)
         await call.waiter
         return call.result()
+
+    def note(self, call: ImmediateCall) -> Any:
+        """Make a call that returns at once."""
+        self._check(call.kind, call.name)
+        try:
+            with self._lock:
+                self._attempt.request(call, foreign=self._stirred)
+        except ClosedError:
+            call.give(self._attempt, None)  # nothing comes of it any more
+        return call.value
+
+    def patched(self, marker: str) -> bool:
+        """Say whether the new code may run."""
+        self._check("patched", marker)
+        try:
+            with self._lock:
+                return self._attempt.patched(marker)
+        except ClosedError:
+            return True
+
+    def _check(self, kind: str, name: str) -> None:
+        end_if_forked()
+        step = within.get()
+        if step:
+            message = f"{kind} {quoted(name)} was called inside the body of step {quoted(step)}: call it from the workflow"
+            raise CallError(message)
+        if get_ident() != self._thread:
+            message = f"{kind} {quoted(name)} was called in a thread of its own: call it in the workflow function"
+            raise CallError(message)
 
     def turn(self, *, foreign: bool) -> bool:
         """Release the next result, and say whether there was one: the loop is about to block."""
@@ -126,6 +157,7 @@ class Loops:
                 self.resting, self.foreign = True, foreign or self._loop.executing > 0
                 self._attempt.rest()
                 return False
+            self._stirred = False
         if not call.waiter.done():
             call.waiter.set_result(None)
         return True
@@ -133,7 +165,7 @@ class Loops:
     def stirred(self) -> None:
         """Take note that the loop goes on."""
         with self._lock:
-            self.resting = False
+            self.resting, self._stirred = False, True
 
     def start(self, call: StepCall) -> None:
         """Run the function of a step. Under the lock."""
@@ -144,7 +176,7 @@ class Loops:
         call.task = call.context.run(self._loop.create_task, self._run(call, running))
 
     async def _run(self, call: StepCall, running: Try) -> None:
-        _step.set(call.key)
+        within.set(call.key)
         try:
             value = call.invoke(running) if is_async(call.fn) else await self._aside(call, running)
             if hasattr(type(value), "__await__"):
@@ -153,14 +185,15 @@ class Loops:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever ends the try, also sys.exit()
             end_if_forked()
-            self._record(call.failed, running, error)
+            self._record(call.failed, call.owner, running, error)
         else:
             end_if_forked()
-            self._record(call.returned, running, value)
+            self._record(call.returned, call.owner, running, value)
 
-    def _record(self, conclude: Callable[[Attempt, Try, Any], object], running: Try, what: object) -> None:
+    @staticmethod
+    def _record(conclude: Callable[[Running, Try, Any], object], owner: Running, running: Try, what: object) -> None:
         try:
-            conclude(self._attempt, running, what)
+            conclude(owner, running, what)
         except ClosedError:
             return
         except BaseException:  # noqa: BLE001 - the loop would go on without it
@@ -215,7 +248,7 @@ class Loops:
 
     def commit(self, offset: int) -> None:
         """Make the journal durable up to `offset`, then release what may be released; other tasks of the loop go on meanwhile."""
-        if get_ident() != self._thread or len(self._attempt.running) == 0:
+        if get_ident() != self._thread or len(self._attempt.tries) == 0:
             self._attempt.journal.sync(offset)
             self.wake()
             return

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
+from collections import deque
 
 from ty_worker.lines import DamageError, decode_lines, whole_length
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ty_worker.history import Record
+
+    Message = tuple[int, Record]
 
 
 class Orders:
@@ -27,27 +29,45 @@ class Orders:
 
 
 class Inbox:
-    """The inbox of a run."""
+    """The inbox of a run: messages are kept, in order, until somebody takes them. Under the lock of the run."""
 
-    def __init__(self, folder: str) -> None:
-        self._folder, self._number = folder, 1
-        self._lock = allocate_lock()
+    def __init__(self, folder: str, spent: set[int]) -> None:
+        """Read from the beginning, but pass over the messages whose numbers are in `spent`."""
+        self._folder, self._spent = folder, spent
+        self.number = 0  # of the last message that was read
+        self._kept: dict[str, deque[Message]] = {}
 
-    def read(self) -> list[tuple[int, Record]]:
-        """Return the records that have come since the last look, with their numbers; what is missing or unreadable means nothing yet."""
-        fresh = []
-        with self._lock:
-            while record := self._next():
-                fresh.append((self._number, record))
-                self._number += 1
-        return fresh
+    def read(self) -> bool:
+        """Keep what has come since the last look, and say whether there was anything. What is missing or unreadable means nothing yet."""
+        before = self.number
+        while message := self._next():
+            self.number += 1
+            address = _address(message)
+            if self.number not in self._spent and address is not None:
+                self._kept.setdefault(address, deque()).append((self.number, message))
+        return self.number > before
+
+    def take(self, address: str) -> Message | None:
+        """Return the oldest message for `address` with its number, to be spent by a record that names it."""
+        kept = self._kept.get(address)
+        return kept.popleft() if kept else None
 
     def _next(self) -> Record | None:
         try:
-            records = decode_lines(_read(f"{self._folder}/{self._number:06d}.json", 0))
+            records = decode_lines(_read(f"{self._folder}/{self.number + 1:06d}.json", 0))
         except DamageError:
             return None
         return records[0] if records else None
+
+
+def _address(message: Record) -> str | None:
+    """Return for whom a message is: the kind of what waits for it, and the name or the key."""
+    kind = message["type"]
+    if kind == "signal":
+        return f"signal {message['name']}"
+    if kind in ("sent", "child"):
+        return f"{kind} {message['key']}"
+    return "cancel" if kind == "cancel" else None
 
 
 def _read(path: str, offset: int) -> bytes:

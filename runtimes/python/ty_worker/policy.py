@@ -39,17 +39,23 @@ class Policy:
         return round(pause)
 
 
+NO_RETRY = Policy(1, 0, 1, 0, jitter=False)
+
+
 class Settings:
     """What the manifest says about a run, as its first record carries it."""
 
-    __slots__ = ("calls", "grace_ms", "journal", "retry", "step_retry", "timeout_ms", "value")
+    __slots__ = ("calls", "cleanup_ms", "grace_ms", "journal", "retry", "run_timeout_ms", "step_retry", "timeout_ms", "value")
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         step, limits = settings.get("step", {}), settings.get("limits", {})
         self.retry = _recorded(settings.get("retry", {}), 1)
         self.step_retry = _recorded(step.get("retry", {}), 10)
         self.timeout_ms: int = step.get("timeout_ms", 600_000)
-        self.grace_ms: int = settings.get("cancel", {}).get("grace_ms", 10_000)
+        cancel = settings.get("cancel", {})
+        self.grace_ms: int = cancel.get("grace_ms", 10_000)
+        self.cleanup_ms: int = cancel.get("cleanup_ms", 60_000)
+        self.run_timeout_ms: int = settings.get("timeout_ms", 0)  # of the whole run, 0 for none
         self.value: int = limits.get("value", 1 << 20)
         self.calls: int = limits.get("calls", 25_000)
         self.journal: int = limits.get("journal", 64 << 20)

@@ -1,22 +1,22 @@
-"""One run in the hands of one claim: attempts of the body, and the ways in which a claim ends."""
+"""One run in the hands of one claim: its inbox, its clocks, and one attempt of the body after the other."""
 
 from __future__ import annotations
 
 from _thread import allocate_lock
 
 from ty_worker.api import AsyncContext, Context, RunInfo
-from ty_worker.clock import monotonic, now_ms, parse_stamp
-from ty_worker.endings import ABORTED, conclusion
+from ty_worker.clock import NEVER, monotonic, now_ms, parse_stamp
+from ty_worker.conclude import Concluding
+from ty_worker.endings import interruption
 from ty_worker.engine import Attempt
 from ty_worker.errors import LoadError
 from ty_worker.functions import is_async
 from ty_worker.journal import ClosedError, Journal, WithdrawnError
-from ty_worker.lines import copy_json, encode_text
+from ty_worker.lines import copy_json
 from ty_worker.orders import Inbox
 from ty_worker.output import Output, current, report
 from ty_worker.policy import Settings
 from ty_worker.quiet import Quiet
-from ty_worker.steps import NEVER
 from ty_worker.threads import Threads
 
 TYPE_CHECKING = False
@@ -26,136 +26,172 @@ if TYPE_CHECKING:
 
     from ty_worker.history import History, Record
     from ty_worker.host import Host
-    from ty_worker.steps import StepCall, Try
+    from ty_worker.running import Running
+    from ty_worker.steps import StepCall
+    from ty_worker.tries import Try
 
 
-class Run:
+class Run(Concluding):
     """Carries one run out. Threads of its code and the thread of the host meet under `lock`."""
 
-    def __init__(self, host: Host, uid: str, claim: int, prefix: str, output: Output) -> None:
-        self.uid, self.output = uid, output
+    def __init__(self, host: Host, order: Record, output: Output) -> None:
+        super().__init__()
+        self.uid = self.seed = order["uid"]
+        self.host, self.output = host, output
         self.lock = allocate_lock()
-        self.journal: Journal
-        self.settings: Settings
-        self.leftover = False  # threads or tasks are left that never end
-        self._host, self._claim, self._prefix = host, claim, prefix
-        self._inbox = Inbox(prefix + "inbox")
+        self.warned: set[tuple[str, str]] = set()
+        self._ordered, self._prefix = order, order["prefix"]
         self._order: Record = {}
         self._deadline: int | None = None
-        self._attempt: Attempt | None = None
-        self._quiet: Quiet | None = None
-        self._number = 1
-        self._interrupted: tuple[str, Any] | None = None
-        self._claimed = self._concluding = self.over = False
-        self._pause_until: int | None = None
-        self._drain_until: float | None = None
+        self._claimed = False
 
     def carry_out(self) -> None:
         """Claim the run and carry the body out, in this thread."""
         try:
-            self.journal = Journal(self._prefix + "journal.jsonl", self._claim, self._host.id, self._host.broken)
+            order, host = self._ordered, self.host
+            self.journal = Journal(self._prefix + "journal.jsonl", order["claim"], host.id, host.broken, order.get("before"))
             history = self.journal.claim()
         except WithdrawnError as error:
             report(str(error))
             self.over = True
-            self._host.run_over(self)
+            self.host.run_over(self)
             return
-        self.journal.on_full = self._full
-        self._order = history.order
-        self.settings = Settings(history.order.get("settings", {}))
-        deadline = history.order.get("deadline")
-        self._deadline = parse_stamp(deadline) if deadline else None
-        if history.canceling is not None:
-            self._interrupted = ("canceled", {"reason": history.canceling.get("reason", ""), "acknowledged": True})
+        self._know(history)
         self._claimed = True
         self.changed()
         self.read_inbox()
         self._begin(history)
 
+    def _know(self, history: History) -> None:
+        """Take from the journal what concerns the whole claim."""
+        self.journal.on_full = self._full
+        self._order = history.order
+        self.seed = history.order.get("seed") or self.uid
+        self.settings = Settings(history.order.get("settings", {}))
+        self.inbox, self.warned = Inbox(self._prefix + "inbox", history.spent), history.warned
+        if self.settings.run_timeout_ms:
+            self._deadline = parse_stamp(history.began) + self.settings.run_timeout_ms
+        self.interrupted = interruption(history)
+        if self.interrupted is not None:
+            began = parse_stamp((history.canceling or history.ending or {})["at"])
+            self.clean_until = began + self.settings.cleanup_ms
+
     def _begin(self, history: History) -> None:
         """Carry one attempt of the body out, once its time has come."""
         with self.lock:
-            self._number = history.attempt
-            if self._interrupted is None and history.retry_at > now_ms():
-                self._pause_until = history.retry_at
-                self.plan(0)
-                return
-            interrupted = self._interrupted
-        if interrupted is not None:
-            self.conclude()
-            return
+            self.number = history.attempt
+            now = now_ms()
+            self._look_at_deadline(now)
+            interrupted = self.interrupted is not None or self.leaving is not None
+            if not interrupted and history.retry_at > now:
+                self.pause_until, interrupted = history.retry_at, True
+            if interrupted:
+                self.busy = False
+            elif self._deadline is not None:
+                self.plan_at(self._deadline)
+        if interrupted:
+            self.plan(0)
+        else:
+            self._load(history, winding=False)
+
+    def _load(self, history: History, *, winding: bool) -> None:
         current.set(self.output)
         try:
-            workflow = self._host.code.workflow()
+            workflow = self.host.code.workflow()
         except LoadError as error:
-            self._interrupt(("refused", error))
+            with self.lock:
+                self.busy, self.unloadable = False, ("refused", error)
             self.conclude()
         else:
-            self._carry_out_body(workflow, history)
+            self._carry_out_body(workflow, history, winding=winding)
 
-    def _carry_out_body(self, workflow: Callable[..., Any], history: History) -> None:
-        attempt = Attempt(self, history)
-        info = RunInfo(self._order, self._prefix + "files")
-        context: Context | AsyncContext
-        front: Any
-        if is_async(workflow):
-            from ty_worker.loops import Loops
-
-            front = Loops(attempt, self._host.pool)
-            context = AsyncContext(front, self.settings, info)
-        else:
-            front = Threads(attempt, self._host.pool)
-            context = Context(front, self.settings, info)
-        attempt.front = front
+    def _carry_out_body(self, workflow: Callable[..., Any], history: History, *, winding: bool) -> None:
+        attempt = Attempt(self, history, winding=winding)
+        context = self._prepare(attempt, workflow)
         patience = self.settings.timeout_ms / 1000 or NEVER
         with self.lock:
-            if self._interrupted is not None or self.over:
-                self.plan(0)
-                return
-            self._quiet = Quiet(attempt, self._host.park_after_ms, patience, self.changed)
-            self._attempt = attempt
-        front.body(workflow, copy_json(self._order.get("input")), context)
+            self.busy = False
+            stopped = self.leaving is not None or (self.interrupted is not None and not winding)
+            if not stopped:
+                self.quiet = Quiet(attempt, self.host.park_after_ms, self.host.linger, patience, self._deadline)
+                self.attempt = attempt
+        if stopped:
+            self.plan(0)
+        else:
+            attempt.front.body(workflow, copy_json(self._order.get("input")), context)
 
-    def _again(self) -> None:
+    def _prepare(self, attempt: Attempt, workflow: Callable[..., Any]) -> Context | AsyncContext:
+        info = RunInfo(self._order, self._prefix + "files")
+        if not is_async(workflow):
+            attempt.front = threads = Threads(attempt, self.host.pool)
+            return Context(threads, self.settings, info)
+        from ty_worker.loops import Loops
+
+        attempt.front = loops = Loops(attempt, self.host.pool)
+        return AsyncContext(loops, self.settings, info)
+
+    def begin_again(self) -> None:
+        """Carry the next attempt of the body out."""
         self._begin(self.journal.history())
+
+    def wind_down(self) -> None:
+        """Carry the body out as far as it is recorded, to find what cleans up."""
+        self._load(self.journal.history(), winding=True)
 
     def changed(self) -> None:
         """Tell that the status of the run has changed."""
-        self._host.changed(self.uid)
+        self.host.changed(self.uid)
 
     def plan_at(self, ms: int) -> None:
         """Look at the run at this instant, at the latest."""
-        self._host.plan(monotonic() + (ms - now_ms()) / 1000)
+        self.host.plan(monotonic() + (ms - now_ms()) / 1000)
 
     def plan(self, moment: float) -> None:
         """Look at the run when the monotonic clock shows this, at the latest."""
-        self._host.plan(moment)
+        self.host.plan(moment)
 
     def read_inbox(self) -> None:
         """Take note of what has come into the inbox."""
-        if not self._claimed or self.over:
-            return
-        for number, record in self._inbox.read():
-            if record["type"] == "cancel":
-                self._interrupt(("canceled", {"inbox": number, "reason": record.get("reason", "")}))
+        if self._claimed and not self.over:
+            with self.lock:
+                self.look_for_messages()
 
-    def suspend(self) -> None:
+    def look_for_messages(self) -> None:
+        """Read the inbox, and hand out what has come. Under the lock."""
+        if not self.inbox.read():
+            return
+        cancel = self.inbox.take("cancel")
+        if cancel is not None:
+            self._interrupt(("canceled", {"inbox": cancel[0], "reason": cancel[1].get("reason") or ""}))
+        elif self.attempt is not None and not self.attempt.stopped:
+            try:
+                self.attempt.deliver_all()
+            except ClosedError:
+                return
+
+    def leave(self, reason: str) -> None:
         """Let the run go on in another process."""
-        self._interrupt(("suspended", None))
+        with self.lock:
+            self.leaving = self.leaving or ("released", reason)
+            if self.working is not None:
+                self.working.end(self.leaving)
+        self.plan(0)
 
     def _full(self) -> None:
-        self._interrupted = ("full", None)
-        if self._attempt is not None:
-            self._attempt.end(self._interrupted)
-        self.journal.release(',"reason":"no-space"')
+        """End the claim: the file system is full. Under the lock."""
+        self.leaving = ("full", None)
+        if self.working is not None:
+            self.working.end(self.leaving)
+        if not self.journal.release(f',"reason":"no-space","inbox":{self.inbox.number}'):
+            self.host.tell_of_full()
         self.journal.closed = True
         self.plan(0)
 
     def _interrupt(self, outcome: tuple[str, Any]) -> None:
-        with self.lock:
-            self._interrupted = self._interrupted or outcome
-            if self._attempt is not None:
-                self._attempt.end(self._interrupted)
+        if self.interrupted is None:
+            self.interrupted = outcome
+            if self.attempt is not None and self.finish is None:
+                self.attempt.end(outcome)
         self.plan(0)
 
     def tick(self) -> float:
@@ -163,130 +199,68 @@ class Run:
         now, moment = now_ms(), monotonic()
         late: list[tuple[StepCall, Try]] = []
         with self.lock:
-            if not self._claimed or self.over or self._concluding:
+            if not self._claimed or self.over or self.busy:
                 return NEVER
-            if self._deadline is not None and now >= self._deadline and self._interrupted is None:
-                self._interrupted = ("expired", None)
-                if self._attempt is not None:
-                    self._attempt.end(self._interrupted)
+            self._look_at_deadline(now)
             upcoming = self._look(now, moment)
-            if self._attempt is not None:
-                late = self._attempt.expired(moment)
+            if self.working is not None:
+                late = self.working.expired(moment)
         for call, running in late:
             self._time_out(call, running)
         self.conclude()
         return upcoming
 
+    def _look_at_deadline(self, now: int) -> None:
+        if self._deadline is not None and self._deadline <= now:
+            self._deadline = None
+            if self.finish is None:
+                self._interrupt(("expired", None))
+
     def _look(self, now: int, moment: float) -> float:
-        attempt, instants, moments = self._attempt, [self._deadline], [self._drain_until]
-        if self._pause_until is not None and self._interrupted is None:
-            if self._pause_until <= now:
-                self._pause_until = None
-                self._host.bodies(self._again)
-            elif self._pause_until - now > self._host.park_after_ms:
-                self._interrupted = ("parked", {"until": self._pause_until, "waits": [{"kind": "retry"}]})
-            instants.append(self._pause_until)
-        if attempt is not None and not attempt.stopped:
-            instants.append(self._wake_due(attempt, now))
-            moments += [self._quiet.look(now, moment) if self._quiet else None, attempt.deadline]
-            stuck_at = attempt.front.stuck_at()
-            if stuck_at <= moment:
+        instants, moments = [self._deadline], [self.drain_until]
+        working, attempt = self.working, self.attempt
+        if working is not None and not working.stopped:
+            instants.append(self._wake_due(working, now))
+            moments.append(working.deadline)
+        if self.pause_until is not None:
+            instants.append(self._look_at_pause(now))
+        elif self.cleanup is not None:
+            instants.append(self.look_at_cleanup(now))
+        elif attempt is not None and not attempt.stopped:
+            moments += [self.quiet.look(now, moment) if self.quiet else None, attempt.front.stuck_at()]
+            if attempt.front.stuck_at() <= moment:
                 attempt.end(("restart", None))
-            moments.append(stuck_at)
+            if attempt.winding:
+                instants.append(self.look_at_winding(now))
         moments += [moment + (instant - now) / 1000 for instant in instants if instant is not None]
         return min((each for each in moments if each is not None), default=NEVER)
 
+    def _look_at_pause(self, now: int) -> int | None:
+        if self.interrupted is not None or self.leaving is not None or self.pause_until is None:
+            return None
+        due = min(self.pause_until, self._deadline or self.pause_until)
+        if self.pause_until <= now:
+            self.pause_until, self.busy = None, True
+            self.host.bodies(self.begin_again)
+        elif due - now > self.host.park_after_ms:
+            self.leaving = ("parked", {"until": due, "waits": [{"kind": "retry"}]})
+        return self.pause_until
+
     @staticmethod
-    def _wake_due(attempt: Attempt, now: int) -> int | None:
+    def _wake_due(working: Running, now: int) -> int | None:
         try:
-            return attempt.wake_due(now)
+            return working.wake_due(now)
         except ClosedError:
             return None
 
     def _time_out(self, call: StepCall, running: Try) -> None:
-        attempt = self._attempt
-        error = TimeoutError(f'step "{call.key}" took longer than {call.timeout_ms} ms')
+        working = call.owner
         try:
-            if attempt is None or not call.failed(attempt, running, error):
+            if not call.failed(working, running, call.lateness()):
                 return
         except ClosedError:
             return
         running.abort()
         with self.lock:
-            attempt.front.give_up(call)
+            working.front.give_up(call)
         self.plan(0)
-
-    def conclude(self) -> None:
-        """Record how the attempt of the body ended, if it has and what it started has ended, too."""
-        with self.lock:
-            attempt = self._attempt
-            outcome = self._interrupted if attempt is None else attempt.outcome
-            if outcome is None or self._concluding or self.over or not self._claimed or not self._drained(attempt, outcome[0]):
-                return
-            self._concluding = True
-            try:
-                offset, follows = self._record(attempt, outcome)
-            except ClosedError:
-                offset, follows = 0, None
-        self.journal.sync(offset)
-        self._move_on(attempt, follows)
-
-    def _drained(self, attempt: Attempt | None, kind: str) -> bool:
-        """Say whether the steps in flight have ended, or their grace has."""
-        if kind == "canceled" and not self._acknowledged():
-            return False
-        if attempt is None or kind in ("parked", "stuck", "restart", "full"):
-            return True
-        if self._drain_until is None:
-            self._drain_until = monotonic() + self.settings.grace_ms / 1000
-            self.plan(self._drain_until)
-            if kind in ABORTED:
-                attempt.abort_steps()
-        return not attempt.running or monotonic() >= self._drain_until
-
-    def _acknowledged(self) -> bool:
-        _, details = self._interrupted or ("", None)
-        if details is not None and not details.get("acknowledged"):
-            details["acknowledged"] = True
-            try:
-                offset = self.journal.append("canceling", f',"inbox":{details["inbox"]},"reason":{encode_text(details["reason"])}')
-            except ClosedError:
-                return False
-            self.journal.sync(offset)
-            self.changed()
-        return True
-
-    def _record(self, attempt: Attempt | None, outcome: tuple[str, Any]) -> tuple[int, int | None]:
-        """Write the records of an outcome. Returns where they end, and when another attempt follows."""
-        left = attempt.close() if attempt is not None else []
-        if outcome[0] == "restart":
-            return 0, 0
-        follows, records = conclusion(outcome, self._number, self.settings, self._deadline)
-        offset = 0
-        if outcome[0] in ABORTED:
-            for key in left:
-                self.journal.append("abandoned", f',"key":{key}')
-        for kind, tail in records:
-            offset = self.journal.append(kind, tail)
-        self.over = follows is None
-        return offset, follows
-
-    def _move_on(self, attempt: Attempt | None, follows: int | None) -> None:
-        """Begin the next attempt at the instant `follows`, or let the run go."""
-        with self.lock:
-            if attempt is not None:
-                self.leftover = self.leftover or attempt.front.leftover
-                attempt.front.stop()
-            self._attempt = self._quiet = self._drain_until = None
-            if follows is None:
-                self.over = True
-                self.journal.close()
-            else:
-                self._pause_until, self._concluding = follows or None, False
-        self.changed()
-        if follows is None:
-            self._host.run_over(self)
-        elif follows == 0:
-            self._host.bodies(self._again)
-        else:
-            self.plan(0)

@@ -1,158 +1,172 @@
-"""Steps: the tries of a memoized call, their retries, timeouts and abort signals."""
+"""Steps: the tries of a memoized call, their retries and timeouts, and what becomes of a try that was cut off."""
 
 from __future__ import annotations
 
-from _thread import allocate_lock
-
 from ty_worker.calls import Call
-from ty_worker.clock import monotonic, now_ms, stamp
-from ty_worker.errors import LimitError, is_final, record_error
+from ty_worker.clock import NEVER, monotonic, now_ms, stamp
+from ty_worker.durations import quoted
+from ty_worker.errors import is_final, record_error
 from ty_worker.lines import encode_json
-from ty_worker.values import plain
+from ty_worker.tries import Try
+from ty_worker.values import limited, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from threading import Event
     from typing import Any
 
     from ty_worker.engine import Attempt
-    from ty_worker.history import Record
+    from ty_worker.history import Record, Tries
     from ty_worker.policy import Policy
-
-NEVER = float("inf")
-
-
-class Signal:
-    """The abort signal of a try: fired when nobody waits for it any more."""
-
-    __slots__ = ("_event", "_lock", "canceled")
-
-    def __init__(self) -> None:
-        self.canceled = False
-        self._event: Event | None = None
-        self._lock = allocate_lock()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the signal, at most `timeout` seconds, and say whether it was fired."""
-        from threading import Event
-
-        with self._lock:
-            self._event = self._event or Event()
-            if self.canceled:
-                self._event.set()
-        return self._event.wait(timeout)
-
-    def _fire(self) -> None:
-        with self._lock:
-            self.canceled = True
-            if self._event is not None:
-                self._event.set()
-
-
-class Try:
-    """One try of a step: what a step function with a required positional parameter receives."""
-
-    __slots__ = ("_beat", "attempt", "in_doubt", "key", "signal")
-
-    def __init__(self, key: str, attempt: int, *, in_doubt: bool) -> None:
-        self.key, self.attempt, self.in_doubt = key, attempt, in_doubt
-        self.signal = Signal()
-        self._beat: tuple[float, object] = (0.0, None)
-
-    def __str__(self) -> str:
-        """Return the key, so that the whole is good enough where only the key is wanted."""
-        return self.key
-
-    def heartbeat(self, details: object = None) -> None:
-        """Tell that the try is alive, and how far it is."""
-        self._beat = (monotonic(), details)
-
-    def abort(self) -> None:
-        """Fire the signal."""
-        self.signal._fire()
+    from ty_worker.running import Running
 
 
 class StepCall(Call):
     """One memoized step: its function is tried until it returns, or until its policy allows no more."""
 
-    kind, wait_kind = "step", "retry"
-    __slots__ = ("deadline", "failures", "fn", "in_doubt", "inline", "last", "policy", "running", "task", "timeout_ms", "wants_context")
+    kind = "step"
+    __slots__ = ("_late_at", "address", "compensate", "failures", "fn", "heartbeat_ms", "in_doubt", "inline", "last", "on_in_doubt", "owner", "policy",
+                 "running", "task", "timeout_ms", "wants_context")  # fmt: skip
 
     def __init__(self, name: str, fn: Callable[..., Any], policy: Policy, timeout_ms: int, *, wants_context: bool) -> None:
         super().__init__(name)
         self.fn, self.policy, self.timeout_ms, self.wants_context = fn, policy, timeout_ms, wants_context
+        self.heartbeat_ms, self.on_in_doubt, self.compensate = 0, "retry", None
+        self.address = ""  # of the decision, while a person is asked
+        self.owner: Running
         self.running: Try | None = None  # the try that may still conclude
-        self.deadline = NEVER
+        self._late_at = NEVER
         self.last = self.failures = 0
         self.in_doubt = False
         self.inline = False  # the function runs in the thread of the code
         self.task: Any = None  # of asyncio, to be canceled at the timeout
 
-    def start(self, attempt: Attempt) -> None:
+    def start(self, attempt: Running) -> None:
         """Record the request; the first try begins with it."""
-        attempt.record_request(self, ',"try":1')
-        self._run(attempt, 1)
+        limit = f',"timeout_ms":{self.timeout_ms}' if self.timeout_ms else ""
+        offset = attempt.record_request(self, f',"try":1{limit}{self._compensable()}')
+        self._run(attempt, 1, offset)
 
-    def resume(self, attempt: Attempt, record: Record) -> None:
+    def remember(self, attempt: Attempt, value: Any) -> None:
+        """Record a step whose result an earlier attempt of the body has left."""
+        attempt.record_request(self, f',"memo":true{self._compensable()}')
+        attempt.remember(self, value)
+
+    def _compensable(self) -> str:
+        return ',"compensate":true' if self.compensate is not None else ""
+
+    def resume(self, attempt: Running, record: Record) -> None:
         """Go on after the tries that the journal holds."""
         tries = attempt.past.tries_of(record["key"])
         self.last, self.failures, self.in_doubt = tries.last, tries.failures, tries.in_doubt or not tries.over
         if tries.over:
             attempt.wait(self, tries.retry_at)
+        elif self.on_in_doubt != "retry":
+            self._decide(attempt, tries)
+        elif tries.failures and not self.policy.allows_more(tries.failures):
+            from ty_worker.doubts import crashed
+
+            crashed(attempt, self)
         else:
-            self.wake(attempt)
+            self.try_again(attempt)
 
-    def wake(self, attempt: Attempt) -> None:
+    def _decide(self, attempt: Running, tries: Tries) -> None:
+        from ty_worker.doubts import ask, in_doubt
+
+        if self.on_in_doubt == "fail":
+            in_doubt(attempt, self)
+        else:
+            ask(attempt, self, asked=tries.asked)
+
+    def receive(self, running: Running, number: int, message: Record) -> None:
+        """Take the decision of the person who was asked."""
+        from ty_worker.doubts import decide
+
+        decide(running, self, number, message.get("data"))
+
+    def wake(self, running: Running) -> None:
         """Begin a further try, once the failure of the last one is durable."""
-        attempt.journal.sync(self.offset)
-        attempt.journal.append("started", f',"key":{self.json_key},"try":{self.last + 1}')
-        self._run(attempt, self.last + 1)
+        running.go_on(self)
+        running.journal.sync(self.offset)
+        self.try_again(running)
 
-    def _run(self, attempt: Attempt, number: int) -> None:
-        self.last = number
-        self.running = Try(f"{attempt.uid}/{self.key}", number, in_doubt=self.in_doubt)
-        self.deadline = monotonic() + self.timeout_ms / 1000 if self.timeout_ms else NEVER
-        attempt.run_step(self)
+    def try_again(self, running: Running, inbox: str = "") -> None:
+        """Begin a further try; `inbox` is JSON text that names the message which decided that."""
+        offset = running.journal.append("started", f',"key":{self.json_key},"try":{self.last + 1}{inbox}')
+        self._run(running, self.last + 1, offset)
+
+    def _run(self, running: Running, number: int, offset: int) -> None:
+        running.keep_given()
+        if self.on_in_doubt != "retry":
+            running.journal.sync(offset)
+        self.last, self.owner = number, running
+        self.running = Try(running, self, number)
+        self._late_at = monotonic() + self.timeout_ms / 1000 if self.timeout_ms else NEVER
+        running.run_try(self)
+
+    def described(self) -> dict[str, Any]:
+        """Say what the run waits for: a person's decision, or the end of a pause."""
+        return {"key": self.key, "kind": "decision" if self.address else "retry"}
+
+    @property
+    def limited(self) -> bool:
+        """Whether a try may take too long."""
+        return bool(self.timeout_ms or self.heartbeat_ms)
+
+    def late_at(self) -> float:
+        """Return the monotonic moment at which the try has taken too long, or been silent for too long."""
+        if self.heartbeat_ms and self.running is not None:
+            return min(self._late_at, self.running.silent_since() + self.heartbeat_ms / 1000)
+        return self._late_at
+
+    def lateness(self) -> TimeoutError:
+        """Return the error of a try that is late."""
+        if self._late_at <= monotonic():
+            return TimeoutError(f"step {quoted(self.key)} took longer than {self.timeout_ms} ms")
+        return TimeoutError(f"step {quoted(self.key)} sent no heartbeat for {self.heartbeat_ms} ms")
 
     def invoke(self, running: Try) -> Any:
         """Call the function."""
         return self.fn(running) if self.wants_context else self.fn()
 
-    def returned(self, attempt: Attempt, running: Try, value: object) -> None:
+    def returned(self, running: Running, this: Try, value: object) -> None:
         """Record what the function returned, unless this try was given up before."""
         try:
             copy = plain(value)
             text = encode_json(copy)
-            limit = attempt.settings.value
-            if len(text) * 3 > limit and len(text.encode()) > limit:
-                message = f'the result of step "{self.key}" is larger than {limit} bytes (limits.value)'
-                raise LimitError(message)
+            large = len(text) * 4 > running.settings.value
+            if large:
+                limited(text, running.settings.value, self._result())
         except Exception as error:  # noqa: BLE001 - values may have methods of the user
-            self.failed(attempt, running, error)
+            self.failed(running, this, error)
             return
-        with attempt.lock:
-            if not attempt.conclude(self, running):
+        with running.lock:
+            if not running.conclude(self, this):
                 return
             self.value = copy
-            offset = attempt.complete(self, f',"try":{self.last},"value":{text}', durable=True)
-        attempt.front.commit(offset)
+            if large:
+                running.near_value_limit(self._result(), len(text.encode()), self.key)
+            offset = running.complete(self, f',"try":{self.last},"value":{text}', durable=True)
+        running.commit(offset)
 
-    def failed(self, attempt: Attempt, running: Try, error: BaseException) -> bool:
+    def _result(self) -> str:
+        return f"the result of step {quoted(self.key)}"
+
+    def failed(self, running: Running, this: Try, error: BaseException) -> bool:
         """Record that a try failed, and prepare the next one if there is one. False if this try was given up before."""
         record = record_error(error)
         text = encode_json(record)
-        with attempt.lock:
-            if not attempt.conclude(self, running):
+        with running.lock:
+            if not running.conclude(self, this):
                 return False
             self.failures += 1
-            if is_final(record) or attempt.aborting or not self.policy.allows_more(self.failures):
+            if is_final(record) or running.aborting or not self.policy.allows_more(self.failures):
                 self.error = record
-                offset = attempt.complete(self, f',"try":{self.last},"error":{text}', durable=True, kind="failed")
+                offset = running.complete(self, f',"try":{self.last},"error":{text}', durable=True, kind="failed")
             else:
                 retry_at = now_ms() + self.policy.pause_after(self.failures)
-                offset = attempt.journal.append("retrying", f',"key":{self.json_key},"try":{self.last},"error":{text},"retry_at":"{stamp(retry_at)}"')
+                offset = running.journal.append("retrying", f',"key":{self.json_key},"try":{self.last},"error":{text},"retry_at":"{stamp(retry_at)}"')
                 self.offset = offset
-                attempt.wait(self, retry_at)
-        attempt.front.commit(offset)
+                running.wait(self, retry_at)
+        running.commit(offset)
         return True

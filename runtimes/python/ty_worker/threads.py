@@ -6,12 +6,13 @@ from _thread import allocate_lock, get_ident, start_new_thread
 from collections import deque
 from contextvars import copy_context
 
-from ty_worker.clock import monotonic
+from ty_worker.clock import NEVER, monotonic
+from ty_worker.durations import quoted
 from ty_worker.errors import CallError
 from ty_worker.forks import end_if_forked
 from ty_worker.journal import ClosedError
 from ty_worker.mishaps import guarded
-from ty_worker.steps import NEVER
+from ty_worker.tries import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
     from ty_worker.calls import Call
     from ty_worker.engine import Attempt
+    from ty_worker.immediate import ImmediateCall
     from ty_worker.pool import Pool
-    from ty_worker.steps import StepCall, Try
+    from ty_worker.steps import StepCall
+    from ty_worker.tries import Try
 
 # A function that looks at its signal gets this long to return, before the code goes on without its thread.
 _LEEWAY = 1.0
@@ -55,7 +58,7 @@ class Threads:
         self._attempt, self._lock, self._pool = attempt, attempt.lock, pool
         self._strands: dict[int, Strand] = {}
         self._alive = 1
-        self._holder: Strand | None = None
+        self._holder: Strand | None = Strand()  # until the body begins
         self._ready: deque[Strand] = deque()
         self._stuck: Strand | None = None
         self._stuck_at = NEVER
@@ -87,9 +90,9 @@ class Threads:
 
     def perform(self, call: Call) -> Any:
         """Make a call from workflow code and return its result."""
-        strand = self._strand(call)
+        strand = self._strand(call.kind, call.name)
         call.waiter = strand
-        if self._alive > 1:
+        if self._alive > 1 or call.compensate is not None:
             call.context = copy_context()
         try:
             with self._lock:
@@ -101,11 +104,34 @@ class Threads:
             self.leave()
         return call.result()
 
-    def _strand(self, call: Call) -> Strand:
+    def note(self, call: ImmediateCall) -> Any:
+        """Make a call that returns at once."""
+        self._strand(call.kind, call.name)
+        try:
+            with self._lock:
+                self._attempt.request(call)
+        except ClosedError:
+            self.leave()
+        return call.value
+
+    def patched(self, marker: str) -> bool:
+        """Say whether the new code may run."""
+        self._strand("patched", marker)
+        try:
+            with self._lock:
+                return self._attempt.patched(marker)
+        except ClosedError:
+            self.leave()
+
+    def _strand(self, kind: str, name: str) -> Strand:
         end_if_forked()
+        step = within.get()
+        if step:
+            message = f"{kind} {quoted(name)} was called inside the body of step {quoted(step)}: call it from the workflow"
+            raise CallError(message)
         strand = self._strands.get(get_ident())
-        if strand is None or strand.busy:
-            message = f'{call.kind} "{call.name}" was called inside a step, or in a thread of its own: call it in the workflow function, or in a branch of ctx.parallel'
+        if strand is None:
+            message = f"{kind} {quoted(name)} was called in a thread of its own: call it in the workflow function, or in a branch of ctx.parallel"
             raise CallError(message)
         return strand
 
@@ -120,6 +146,7 @@ class Threads:
                 strand.turn.acquire()
             else:
                 self._run(*task)
+                within.set("")
                 with self._lock:
                     strand.busy = False
                     if self._stuck is strand:
@@ -127,14 +154,15 @@ class Threads:
                         self._attempt.port.plan(0)
 
     def _run(self, call: StepCall, running: Try) -> None:
+        within.set(call.key)
         try:
             value = call.invoke(running)
         except BaseException as error:  # noqa: BLE001 - whatever ends the try, also sys.exit()
             end_if_forked()
-            call.failed(self._attempt, running, error)
+            call.failed(call.owner, running, error)
         else:
             end_if_forked()
-            call.returned(self._attempt, running, value)
+            call.returned(call.owner, running, value)
 
     def _run_aside(self, call: StepCall, running: Try) -> None:
         try:
@@ -153,7 +181,8 @@ class Threads:
         strand, running = call.waiter, call.running
         if running is None:
             return
-        call.inline = self._alive == 1 or not call.timeout_ms or not self._start_aside(call, running)
+        inline = strand is not None and (self._alive == 1 or not call.limited)
+        call.inline = inline or not self._start_aside(call, running)
         if call.inline:
             strand.task = (call, running)
             strand.wake()
@@ -163,6 +192,8 @@ class Threads:
         try:
             self._pool.run(lambda: context.run(self._run_aside, call, running))
         except RuntimeError:  # there are not enough threads
+            if call.waiter is None:
+                raise
             return False
         return True
 
@@ -214,11 +245,7 @@ class Threads:
 
     def parallel(self, branches: Sequence[Callable[[], Any]]) -> list[Any]:
         """Run the branches, and return their results in order or raise the first failure; the other branches go on then."""
-        parent = self._strands.get(get_ident())
-        end_if_forked()
-        if parent is None or parent.busy:
-            message = "ctx.parallel was called inside a step, or in a thread of its own: call it in the workflow function, or in a branch"
-            raise CallError(message)
+        parent = self._strand("parallel", "ctx.parallel")
         if not branches:
             return []
         group = _Group(parent, len(branches))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from ty_worker.errors import NotSerializableError
+from ty_worker.errors import LimitError, NotSerializableError
 from ty_worker.lines import encode_text
 
 TYPE_CHECKING = False
@@ -43,6 +43,14 @@ def plain(value: object) -> Any:
     except _RefusedError as refused:
         message = f"${''.join(reversed(refused.path))} is {refused.reason}"
     raise NotSerializableError(message)
+
+
+def limited(text: str, limit: int, what: str) -> str:
+    """Return JSON text that is not too large. Raises LimitError, which begins with `what`."""
+    if len(text) * 3 > limit and len(text.encode()) > limit:
+        message = f"{what} is larger than {limit} bytes (limits.value)"
+        raise LimitError(message)
+    return text
 
 
 def _copy(value: Any, parents: set[int]) -> Any:
