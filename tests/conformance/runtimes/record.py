@@ -1,4 +1,4 @@
-"""Prints what cases leave behind, as YAML: `python -m tests.conformance.runtimes.record PART-OF-A-NAME...`."""
+"""Prints what cases leave behind, as YAML: `python -m tests.conformance.runtimes.record PART-OF-A-NAME... FRONT...`."""
 
 import itertools
 import json
@@ -8,20 +8,21 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from tests.conformance.runtimes.cases import load_cases
+from tests.conformance.runtimes.cases import FRONTS, load_cases
 from tests.conformance.runtimes.compare import difference, disagreement, expected, shapes
 from tests.conformance.runtimes.driver import play
 
 
 def main() -> None:
     """Play the cases that are named, and print the journals where they are not the ones listed."""
-    wanted = [word.lower() for word in sys.argv[1:]]
+    wanted = [word.lower() for word in sys.argv[1:] if word not in FRONTS]
+    fronts = [word for word in sys.argv[1:] if word in FRONTS] or FRONTS
     for case in load_cases():
         if wanted and not any(word == case.topic or word in f"{case.name} {case.slug}".lower() for word in wanted):
             continue
         seen: dict[str, list[str]] = {}
         journals = []
-        for front in case.fronts:
+        for front in [front for front in fronts if front in case.fronts]:
             try:
                 with tempfile.TemporaryDirectory() as folder:
                     result = play(case, front, Path(folder))
