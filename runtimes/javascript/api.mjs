@@ -1,19 +1,39 @@
 // What a workflow function gets beside its input.
 
+import { Children } from "./children.mjs";
 import { NonRetryableError } from "./errors.mjs";
-import { Sleeps } from "./sleeps.mjs";
+import { Nows, OnCancels, Randoms, Uuids } from "./immediate.mjs";
+import { Sends, Signals } from "./signals.mjs";
+import { Sleeps, SleepsUntil } from "./sleeps.mjs";
 import { Steps } from "./steps.mjs";
 
-/** Return the calls of one attempt of the body: `{step, sleep, run, NonRetryableError}`. */
+/** Return the calls of one attempt of the body, and what belongs to them. */
 export function createApi(attempt, order, { stepDefaults, folder }) {
-  const steps = new Steps(attempt, order.uid, stepDefaults);
-  const sleeps = new Sleeps(attempt);
+  const seed = seedOf(order);
+  const steps = new Steps(attempt, seed, stepDefaults);
+  const [sleeps, sleepsUntil] = [new Sleeps(attempt), new SleepsUntil(attempt)];
+  const [signals, sends, children] = [new Signals(attempt), new Sends(attempt), new Children(attempt)];
+  const [nows, randoms, uuids, onCancels] = [new Nows(attempt), new Randoms(seed), new Uuids(seed), new OnCancels(attempt)];
   return {
     step: (name, fn, options) => attempt.call(steps, name, fn, options),
     sleep: (name, duration) => attempt.call(sleeps, name, duration),
+    sleepUntil: (name, instant) => attempt.call(sleepsUntil, name, instant),
+    waitForSignal: (signal, options) => attempt.call(signals, options?.name ?? signal, signal, options),
+    sendSignal: (run, signal, data, options) => attempt.call(sends, options?.name ?? signal, run, signal, data, options),
+    runWorkflow: (workflow, input, options) => attempt.call(children, options?.name ?? workflow, workflow, input, options),
+    now: () => attempt.callNow(nows),
+    random: (name) => attempt.callNow(randoms, name),
+    uuid: (name) => attempt.callNow(uuids, name),
+    patched: (id) => attempt.patched(id),
+    onCancel: (fn) => attempt.callNow(onCancels, undefined, fn),
     run: describeRun(order, folder),
     NonRetryableError,
   };
+}
+
+/** Return what keys and chance of a run are derived from: the same in all incarnations that are one piece of work. */
+export function seedOf({ seed, uid }) {
+  return seed ?? uid;
 }
 
 function describeRun({ run, uid, incarnation, revision, version }, folder) {

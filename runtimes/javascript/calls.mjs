@@ -11,6 +11,8 @@ const LONGEST = 200;
 export class Call {
   /** The instant at which it goes on by itself; undefined while something runs. */
   due = undefined;
+  /** Whether it waits for a message. */
+  listening = false;
   closed = false;
 
   constructor(kind, key, details) {
@@ -24,13 +26,18 @@ export class Call {
   }
 }
 
+/** Throw a TypeError that begins with `what` if `name` is no name. */
+export function checkName(name, what) {
+  const problem = nameProblem(name);
+  if (problem !== undefined) throw new TypeError(`${what} ${problem}`);
+}
+
 /** Return the key of the `count`th call with that name. */
 export function keyOf(name, count) {
   return count === 1 ? name : `${name}#${count}`;
 }
 
-/** Say what is wrong with the name of a call, or return undefined. */
-export function nameProblem(name) {
+function nameProblem(name) {
   if (typeof name !== "string") return `must be text, got ${shown(name)}`;
   if (name === "" || exceeds(name, LONGEST)) return `must have 1 to ${LONGEST} bytes, got ${shown(name)}`;
   if (CONTROL.test(name) || !name.isWellFormed()) return `must be text without control characters, got ${shown(name)}`;

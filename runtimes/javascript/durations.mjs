@@ -29,3 +29,24 @@ export function shown(value) {
   if (typeof value === "function") return "a function";
   return Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
 }
+
+const WITH_ZONE = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:?\d\d)$/;
+const parseInstant = Date.parse;
+const { getTime } = Date.prototype;
+const [FIRST, LAST] = [-62_135_596_800_000, 253_402_300_799_999];
+
+/** Return the instant that `value` tells in ms since 1970, rounded up. Throws a TypeError that begins with `what`. */
+export function instantOf(value, what) {
+  const instant = Math.ceil(value instanceof Date ? getTime.call(value) : typeof value === "string" ? readInstant(value) : typeof value === "number" ? value : NaN);
+  if (instant >= FIRST && instant <= LAST) return instant;
+  const given = value instanceof Date ? "a Date beyond that" : shown(value);
+  throw new TypeError(`${what} must be a Date, milliseconds since 1970 or text with a zone such as "2026-11-22T14:37:00Z", got ${given}`);
+}
+
+function readInstant(text) {
+  if (!WITH_ZONE.test(text)) return NaN;
+  // Fractions beyond milliseconds are cut off by what reads it, and would end early.
+  const exact = text.toUpperCase().replace(" ", "T").replace(/([+-]\d\d)(\d\d)$/, "$1:$2");
+  const cut = exact.replace(/(\.\d{3})\d+/, "$1");
+  return parseInstant(cut) + (/\.\d{3}\d*[1-9]/.test(exact) ? 1 : 0);
+}

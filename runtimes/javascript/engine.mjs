@@ -1,9 +1,9 @@
 // One attempt of the body: calls are matched with the journal, and results are released to the code one at a time,
 // in journal order, live and in replay alike. Knows nothing of files, so that another journal can take their place.
 
-import { Call, keyOf, nameProblem } from "./calls.mjs";
+import { Call, checkName, keyOf } from "./calls.mjs";
 import { shown } from "./durations.mjs";
-import { AbortError, CallError, LimitError, NonDeterminismError, rebuildError } from "./errors.mjs";
+import { AbortError, CallError, NonDeterminismError, rebuildError } from "./errors.mjs";
 
 const { parse } = JSON;
 const ignore = () => undefined;
@@ -11,9 +11,11 @@ const ignore = () => undefined;
 /**
  * The rules of replay for one attempt of the body.
  *
- * A kind of call is an object with `name`, `signature`, `durable` (whether a result is synced before it is released), and
- * `details(...)` checks the arguments, `fields(call)` is what its request records, `start(call)`, `resume(call, recorded)`,
- * `halt(call, reason)` and, for what can wait, `wait(call)`.
+ * A kind of call is an object with `name` and `signature`; `details(...)` checks the arguments, `fields(call)` is what its request
+ * records. One with a result has `durable` (whether that is synced before it is released), `start(call)`, `resume(call, recorded)`,
+ * `halt(call, reason)`, for what can wait `wait(call)`, and for what waits for messages `deliver(call)`; `effect` says that something
+ * outside follows from its request, `abandons` that it leaves a record if the body ends before it, `asked(call)` sees every call.
+ * One that returns at once has `value(call, found)` and `noted(call, position)`, and `unnamed`, its name where it is given none.
  */
 export class Attempt {
   /** How many results were released to the code. */
@@ -34,22 +36,31 @@ export class Attempt {
   ending = null;
   /** Set once the body has ended, in whatever way. */
   bodyEnded = false;
+  /** Up to where the journal must be durable before a body of a step starts: each `now` that was given out. */
+  effects = 0;
+  /** How completed steps are undone, by key, and what to do when the run is canceled. */
+  undo = new Map();
+  onCancel = null;
   #results;
   #recorded;
   #found;
   #calls = new Map();
   #names = new Map();
+  #marks = new Map();
   #unasked = 0;
+  #announcing = false;
+  #woken = true;
   #turning = false;
   #syncing = false;
   #drained = ignore;
   #end;
 
   /** `port` is what surrounds the run (journal, clock, scope), `past` its history, `quiet` looks when nothing can be released. */
-  constructor(port, past, limits) {
+  constructor(port, past, { limits, mailbox }) {
     this.port = port;
     this.past = past;
     this.limits = limits;
+    this.mailbox = mailbox;
     this.quiet = { look: ignore, over: ignore };
     this.#results = past.results.slice();
     this.#recorded = past.results.length;
@@ -78,74 +89,158 @@ export class Attempt {
     } catch (error) {
       return Promise.reject(error);
     }
-    const recorded = this.past.byKey.get(call.key);
-    if (recorded === undefined) this.#ask(call);
-    else if (recorded.kind === kind.name) this.#again(call, recorded);
-    else this.#refuse(new NonDeterminismError(`${kind.name} ${shown(call.key)} was recorded as a ${recorded.kind}: the code has changed since`));
-    this.wake();
+    kind.asked?.(call);
+    this.#match(call, this.past.byKey.get(call.key));
     return call.promise;
   }
 
-  #accept(kind, name, options) {
+  /** Make a call of a kind that returns at once. */
+  callNow(kind, name, ...options) {
+    const call = this.#accept(kind, name, options);
+    const recorded = this.past.byKey.get(call.key);
+    const value = kind.value(call, [recorded, this.past.memo.get(call.key)].find((found) => found?.kind === kind.name));
+    this.#calls.set(call.key, null);
+    if (!this.stopped) this.#match(call, recorded);
+    return value;
+  }
+
+  /** Say whether new code may run: its marker is recorded, or nothing is recorded that was not asked for. */
+  patched(id) {
+    checkName(id, "patched(id): id");
+    this.#refuseInStep("patched", id);
+    if (!this.#marks.has(id)) this.#marks.set(id, this.past.markers.has(id) || this.#mark(id));
+    return this.#marks.get(id);
+  }
+
+  #mark(id) {
+    if (this.unasked !== undefined) return false;
+    if (!this.stopped) this.leaveMark(id);
+    return true;
+  }
+
+  /** Record a marker. */
+  leaveMark(id) {
+    this.port.journal.append("marker", { id });
+  }
+
+  #accept(kind, given, options) {
+    const name = given ?? kind.unnamed;
     const known = this.#names.get(name);
-    const problem = known === undefined ? nameProblem(name) : undefined;
-    if (problem !== undefined) throw new TypeError(`${kind.signature}: name ${problem}`);
+    if (known === undefined && name !== kind.unnamed) checkName(name, `${kind.signature}: ${naming(kind, options)}`);
     const details = kind.details(name, ...options);
-    const step = this.port.scope.step();
-    if (step !== undefined) throw new CallError(`${kind.name} ${shown(name)} was called inside the body of step ${shown(step)}: call it from the workflow`);
-    if (this.#calls.size >= this.limits.calls) throw new LimitError(`more than ${this.limits.calls} calls in one run (limits.calls)`);
+    this.#refuseInStep(kind.name, name);
+    this.limits.checkCalls(this.#calls.size);
     const count = (known ?? 0) + 1;
     this.#names.set(name, count);
     const call = new Call(kind, keyOf(name, count), details);
     this.#calls.set(call.key, call);
+    call.repeats = count > 1 && !this.#woken && this.open.size > 0;
     return call;
   }
 
-  #ask(call) {
-    if (this.#caughtUp() && this.ending === null) this.#commit(call);
+  #refuseInStep(kind, name) {
+    const step = this.port.scope.step();
+    if (step !== undefined) throw new CallError(`${kind} ${shown(name)} was called inside the body of step ${shown(step)}: call it from the workflow`);
+  }
+
+  #match(call, recorded) {
+    if (recorded === undefined) this.ask(call);
+    else if (recorded.kind === call.kind.name) this.#again(call, recorded);
+    else this.#refuse(new NonDeterminismError(`${call.kind.name} ${shown(call.key)} was recorded as a ${recorded.kind}: the code has changed since`));
+    this.wake();
+  }
+
+  /** Take a call that is not recorded: its turn comes when all that is recorded was asked for and released. */
+  ask(call) {
+    if (this.#caughtUp() && this.takesMore) this.#commit(call);
     else this.held.push(call);
   }
 
   #again(call, recorded) {
-    const { requests, settled } = this.past;
+    const { requests } = this.past;
     while (this.#unasked < requests.length && this.#calls.has(requests[this.#unasked].key)) this.#unasked += 1;
-    if (this.ending !== null) {
-      if (this.#unasked >= requests.length) this.end(this.ending);
-      return;
-    }
-    if (!settled.has(call.key)) {
-      if (recorded.memo) this.#remember(call);
-      else {
-        this.open.add(call);
-        call.kind.resume(call, recorded);
-      }
-    }
+    if (call.kind.noted !== undefined) call.kind.noted(call, this.#found);
+    else if (!this.past.settled.has(call.key)) this.goOnWith(call, recorded);
+    if (this.ending !== null) this.allAsked();
+    else if (this.unasked === undefined) this.deliver();
     this.#commitHeld();
   }
 
+  /** Go on with a recorded call that has no result. */
+  goOnWith(call, recorded) {
+    if (!this.takesMore) return;
+    if (recorded.memo) this.#remember(call);
+    else {
+      this.open.add(call);
+      call.kind.resume(call, recorded);
+    }
+  }
+
+  /** Whether calls are taken: not when the body has ended. */
+  get takesMore() {
+    return this.ending === null;
+  }
+
+  /** End as the body has ended, if all that is recorded was asked for. */
+  allAsked() {
+    if (this.unasked === undefined) this.end(this.ending);
+  }
+
+  /** Let the calls that wait for messages look at what has come, once all that is recorded was asked for. */
+  deliver() {
+    if (this.stopped || this.unasked !== undefined) return;
+    for (const call of this.open) if (call.listening) call.kind.deliver(call);
+  }
+
+  /** Tell the reconciler that there is something for it to do. */
+  announce() {
+    if (this.#announcing) return;
+    this.#announcing = true;
+    this.port.later(() => {
+      this.#announcing = false;
+      this.port.changed();
+    });
+  }
+
+  /** Let no effect begin before the journal is durable up to `position`. */
+  effectsNeed(position) {
+    this.effects = Math.max(this.effects, position);
+  }
+
   #caughtUp() {
-    return this.released >= this.#recorded && this.#unasked >= this.past.requests.length;
+    return this.released >= this.#recorded && this.unasked === undefined;
   }
 
   #commitHeld() {
-    while (this.held.length > 0 && !this.stopped && this.#caughtUp()) this.#commit(this.held.shift());
+    while (this.held.length > 0 && !this.stopped && this.takesMore && this.#caughtUp()) this.#commit(this.held.shift());
   }
 
   #commit(call) {
     const { journal } = this.port;
-    if (journal.length > this.limits.journal) {
-      this.#refuse(new LimitError(`the journal is larger than ${this.limits.journal} bytes (limits.journal)`));
+    const problem = this.limits.problem(this.#calls.size, journal.length);
+    if (problem !== undefined) {
+      this.#refuse(problem);
       return;
     }
     const { kind, key } = call;
-    const known = this.past.memo.get(key)?.kind === kind.name;
-    journal.append("requested", { key, kind: kind.name, after: this.released, ...(known ? { memo: true } : kind.fields(call)) });
+    const memo = this.past.memo.get(key);
+    const known = memo?.kind === kind.name;
+    if (kind.effect && !known && this.effects > journal.synced) journal.syncNow();
+    const fields = known ? { memo: true, ...(kind.noted && kind.fields(call)) } : kind.fields(call);
+    const position = journal.append("requested", { key, kind: kind.name, after: this.released, ...fields });
+    if (call.repeats) this.#warnOfRepeat(key);
     if (this.stopped) return;
-    if (known) this.#remember(call);
+    if (kind.noted !== undefined) kind.noted(call, position);
+    else if (known) this.#remember(call);
     else {
       this.open.add(call);
       kind.start(call);
     }
+  }
+
+  #warnOfRepeat(key) {
+    const message = `the name of ${shown(key)} was used before, while other calls were open and outside of what a result had woken: in a replay it may belong to another branch; use names of their own`;
+    this.limits.warn("repeated-name", message, key);
   }
 
   #remember({ key }) {
@@ -166,11 +261,12 @@ export class Attempt {
 
   /** Make everything durable that was written so far; settled when it is. */
   async durable() {
-    if (this.#alone()) this.port.journal.syncNow();
+    if (this.alone()) this.port.journal.syncNow();
     else await this.port.journal.sync();
   }
 
-  #alone() {
+  /** Say whether nothing else in the process has to wait for a sync. */
+  alone() {
     return this.bodies === 0 && this.port.alone();
   }
 
@@ -180,7 +276,11 @@ export class Attempt {
     if (this.#turning || this.stopped) return;
     this.#turning = true;
     this.port.later(this.#turn);
+    this.port.later(this.#asleep);
   }
+
+  // In the same phase of the event loop as the turn, so that nothing but what the turn has woken comes between.
+  #asleep = () => (this.#woken = false);
 
   #turn = () => {
     this.#turning = false;
@@ -198,7 +298,7 @@ export class Attempt {
   #isDurable(position) {
     const { journal } = this.port;
     if (position <= journal.synced) return true;
-    if (this.#alone()) {
+    if (this.alone()) {
       journal.syncNow();
       return position <= journal.synced;
     }
@@ -215,11 +315,12 @@ export class Attempt {
   #release(record) {
     this.goOn();
     this.released += 1;
+    this.#woken = true;
     const call = this.#calls.get(record.key);
     // Only the key is needed from here on; values can be large.
     this.#calls.set(record.key, null);
     this.#results[this.released - 1] = null;
-    if (record.type === "completed") call.resolve(record.memo ? this.past.memo.get(record.key).value : record.value);
+    if (record.type === "completed") call.resolve(record.memo ? (this.past.memo.get(record.key).value ?? null) : (record.value ?? null));
     else {
       // The failure is in the journal: code that never looks at this promise must not be told of it again.
       call.promise.catch(ignore);
@@ -242,11 +343,9 @@ export class Attempt {
   #bodyOver(outcome) {
     this.bodyEnded = true;
     if (this.stopped) return;
-    if (this.#unasked >= this.past.requests.length) this.end(outcome);
-    else {
-      this.ending = outcome;
-      this.wake();
-    }
+    this.ending = outcome;
+    this.allAsked();
+    this.wake();
   }
 
   /** The first recorded request that the code has not made. */
@@ -286,14 +385,31 @@ export class Attempt {
     if (this.bodies === 0) this.#drained();
   }
 
+  /** Whether everything in the memo was asked for that clean-up may need. */
+  get remembersAll() {
+    for (const [key, { kind, compensate }] of this.past.memo) if ((compensate || kind === "on-cancel") && !this.#calls.has(key)) return false;
+    return true;
+  }
+
+  /** How many of the recorded requests were asked for, up to the first that was not. */
+  get asked() {
+    return this.#unasked;
+  }
+
   /** Record nothing more, whatever still runs. Returns the keys of the steps that have not ended. */
   close() {
     const left = [];
     for (const call of this.open) {
       call.closed = true;
       call.kind.halt(call, null);
-      if (call.kind.name === "step") left.push(call.key);
+      if (call.kind.abandons) left.push(call.key);
     }
     return left;
   }
+}
+
+/** Say which argument the name of a call is. */
+function naming({ named }, options) {
+  if (named === undefined) return "name";
+  return options.at(-1)?.name === undefined ? named : "options.name";
 }

@@ -7,6 +7,8 @@ const DEEPEST = 5;
 const LONGEST_TEXT = 16_384;
 const LARGEST_FIELDS = 65_536;
 const OWN = new Set(["name", "message", "stack", "cause"]);
+const OURS = new URL(".", import.meta.url).href;
+const INTERNAL = /\(?node:internal\//;
 const BUILT_IN = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError, AggregateError };
 
 /** Thrown by workflow code: neither the step nor the body is tried again. */
@@ -54,7 +56,28 @@ export class CallError extends NonRetryableError {
   }
 }
 
-/** A try of a step took longer than its timeout, or a run longer than its deadline. */
+/** A step's worker died, and no try is left. */
+export class CrashError extends NonRetryableError {
+  static {
+    this.prototype.name = "CrashError";
+  }
+}
+
+/** A step was cut off, and nobody can say whether it had its effect. */
+export class InDoubtError extends NonRetryableError {
+  static {
+    this.prototype.name = "InDoubtError";
+  }
+}
+
+/** A child run did not complete. */
+export class ChildError extends Error {
+  static {
+    this.prototype.name = "ChildError";
+  }
+}
+
+/** A step, a wait or a run took longer than its timeout. */
 export class TimeoutError extends Error {
   static {
     this.prototype.name = "TimeoutError";
@@ -68,7 +91,7 @@ export class AbortError extends Error {
   }
 }
 
-const FINAL = new Set(["NonRetryableError", "NotSerializableError", "LimitError", "NonDeterminismError", "LoadError", "CallError"]);
+const FINAL = new Set(["NonRetryableError", "NotSerializableError", "LimitError", "NonDeterminismError", "LoadError", "CallError", "CrashError", "InDoubtError"]);
 
 /** Say whether a recorded error rules out another try. */
 export function isFinal(record) {
@@ -87,11 +110,18 @@ export function recordError(thrown, depth = 1) {
 function describe(thrown, depth) {
   if (!isError(thrown)) return { name: "Error", message: text(typeof thrown === "string" ? thrown : `thrown: ${jsonOr(thrown)}`) };
   const record = { name: text(thrown.name || "Error"), message: text(thrown.message) };
-  if (typeof thrown.stack === "string") record.stack = text(thrown.stack);
+  if (typeof thrown.stack === "string") record.stack = text(usersPart(thrown.stack));
   const fields = fieldsOf(thrown, record.name);
   if (fields !== undefined) record.fields = fields;
   if (thrown.cause !== undefined && depth < DEEPEST) record.cause = recordError(thrown.cause, depth + 1);
   return record;
+}
+
+/** Return a stack without the lines of this worker, and of what called it. */
+function usersPart(stack) {
+  if (!stack.includes(OURS)) return stack;
+  const kept = stack.split("\n").filter((line) => !line.startsWith("    at ") || !(line.includes(OURS) || INTERNAL.test(line)));
+  return kept.join("\n");
 }
 
 function isError(value) {

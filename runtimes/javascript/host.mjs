@@ -9,12 +9,14 @@ import { Inbox } from "./orders.mjs";
 import { Output, createScope, report } from "./output.mjs";
 import { Run } from "./run.mjs";
 
-const { closeSync, mkdirSync, openSync } = fs;
+const { chmodSync, closeSync, mkdirSync, openSync, statSync } = fs;
+const STICKY = 0o1000;
 const MOST_LEFTOVERS = 32;
 const TRIM_EVERY_MS = 1000;
 
 /** Takes orders and carries their runs out. */
 export class Host {
+  #folder;
   #hello;
   #orders;
   #exits;
@@ -22,12 +24,14 @@ export class Host {
   #waiting = [];
   #taking = true;
   #served = false;
+  #rehearsing = false;
   #leftovers = 0;
   #workflow = null;
   #cancelLinger = () => undefined;
 
-  /** `exits.done()` ends the process as decided, `exits.storage(error)` and `exits.bug(error)` as crashes. */
-  constructor(hello, orders, exits) {
+  /** `folder` is the worker's own. `exits.done()` ends the process as decided, `exits.storage(error)` and `exits.bug(error)` as crashes. */
+  constructor(folder, hello, orders, exits) {
+    this.#folder = folder;
     this.#hello = hello;
     this.#orders = orders;
     this.#exits = exits;
@@ -41,23 +45,25 @@ export class Host {
     this.#fill();
   }
 
-  /** Take no more orders, and let the runs at hand go on elsewhere. */
-  suspend() {
+  /** Take no more orders, and let the runs at hand go on elsewhere, but for the one with the uid `keep`. */
+  suspend(reason = "suspended", keep = undefined) {
     this.#taking = false;
-    for (const { run } of this.#live.values()) run.suspend();
+    for (const [uid, { run }] of this.#live) if (uid !== keep) run.suspend(reason);
     this.#fill();
   }
 
   #readOrders() {
     for (const order of this.#orders.read()) {
       if (order.type === "drain") this.#taking = false;
+      else if (order.type === "hand-over") this.suspend("handed-over", order.keep);
       else if (order.type === "order" && this.#taking) this.#waiting.push(order);
+      else if (order.type === "replay" && this.#taking) this.#replay(order);
     }
   }
 
   #fill() {
     for (let order = this.#next(); order !== undefined; order = this.#next()) this.#take(order);
-    if (this.#live.size === 0) this.#rest();
+    if (this.#live.size === 0 && !this.#rehearsing) this.#rest();
   }
 
   /** Return the first order that there is room for; one for a run that is at hand waits for its end. */
@@ -82,38 +88,51 @@ export class Host {
     else this.#exits.done();
   }
 
-  #take({ uid, claim, prefix }) {
+  /** Look whether the code fits a journal, and end with that. */
+  #replay({ prefix }) {
+    this.#taking = false;
+    this.#rehearsing = true;
+    import("./verdict.mjs")
+      .then(({ writeVerdict }) => writeVerdict({ prefix, folder: this.#folder, load: () => this.#load() }))
+      .then(() => this.#exits.done(), this.#exits.bug);
+  }
+
+  #take({ uid, claim, prefix, before }) {
     this.#cancelLinger();
     this.#served = true;
     let run;
     const journal = new Journal(`${prefix}journal.jsonl`, { onFull: () => run?.full(), onBroken: this.#exits.storage });
     let history;
     try {
-      history = journal.take(claim, this.#hello.worker);
+      history = journal.take(claim, this.#hello.worker, before);
     } catch (error) {
       journal.close();
       return report(`order for run ${uid}, claim ${claim}: not taken: ${error.message}`);
     }
     const output = new Output(`${prefix}output.log`, this.#hello.capacity === 1 ? 1 : -1);
-    run = this.#createRun(journal, history, { prefix, output });
-    const held = { run, journal, output, inbox: new Inbox(`${prefix}inbox`) };
+    const inbox = new Inbox(`${prefix}inbox`);
+    const held = { journal, output, inbox };
+    run = this.#createRun(journal, history, { prefix, output, readInbox: () => this.#readInbox(held) });
+    held.run = run;
     this.#live.set(uid, held);
     this.#readInbox(held);
     run.carryOut(history).then(() => this.#release(uid, held), this.#exits.bug);
   }
 
-  #createRun(journal, { order }, { prefix, output }) {
+  #createRun(journal, history, { prefix, output, readInbox }) {
     const port = {
-      journal, now, stamp, at, after, later, elapsed, foreign,
+      journal, readInbox, now, stamp, at, after, later, elapsed, foreign,
       scope: createScope(output),
       alone: () => this.#live.size === 1,
-      changed: () => this.#touch(order.uid),
+      changed: () => this.#touch(history.order.uid),
+      noSpace: () => chmodSync(`${this.#folder}/lock`, statSync(`${this.#folder}/lock`).mode | STICKY),
     };
     const folder = () => {
       mkdirSync(`${prefix}files`, { recursive: true, mode: 0o700 });
       return `${prefix}files`;
     };
-    return new Run(port, { order, folder, parkAfter: this.#hello.park_after_ms, load: () => this.#load() });
+    const { park_after_ms: parkAfter, linger_ms: linger } = this.#hello;
+    return new Run(port, { history, folder, parkAfter, linger, load: () => this.#load() });
   }
 
   /** Return the workflow function; all runs of this worker share the loaded module. */
@@ -123,9 +142,7 @@ export class Host {
   }
 
   #readInbox({ run, inbox }) {
-    for (const { number, record } of inbox.read()) {
-      if (record.type === "cancel") run.cancel(number, record.reason);
-    }
+    for (const { number, record } of inbox.read()) run.receive(number, record);
   }
 
   #touch(uid) {

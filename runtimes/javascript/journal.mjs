@@ -11,6 +11,7 @@ const { O_APPEND, O_RDWR } = fs.constants;
 const { byteLength } = Buffer;
 const { stringify } = JSON;
 const PROTOCOL = 1;
+const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 const NO_SPACE = new Set(["ENOSPC", "EDQUOT"]);
 
 /** An order cannot be taken: what is said is for the worker's log. */
@@ -40,8 +41,11 @@ export class Journal {
     this.#onBroken = onBroken;
   }
 
-  /** Take the run as claim `number` and return its history. Throws WithdrawnError if it is not ours to take. */
-  take(number, worker) {
+  /**
+   * Take the run as claim `number` and return its history; `before` is how the claim before ended where its journal could not say it.
+   * Throws WithdrawnError if it is not ours to take.
+   */
+  take(number, worker, before) {
     const bytes = readFileSync(this.#path);
     const { history, end } = fold(bytes);
     if (history.order === null) throw new WithdrawnError("it was never created");
@@ -51,7 +55,7 @@ export class Journal {
     if (end < bytes.length) throw new WithdrawnError("its journal has a torn tail");
     this.#fd = openSync(this.#path, O_RDWR | O_APPEND);
     this.#claim = number;
-    this.append("claim", { worker, after: history.accepted });
+    this.append("claim", { worker, after: history.accepted, boot: bootOf(), before });
     if (this.full) throw new WithdrawnError("no space is left");
     for (const record of decodeLines(this.#after(end)).records) history.accept(record);
     if (history.claim !== number || history.worker !== worker) throw new WithdrawnError(`claim ${number} belongs to ${history.worker}`);
@@ -64,7 +68,7 @@ export class Journal {
     return bytes.subarray(0, readSync(this.#fd, bytes, 0, bytes.length, offset));
   }
 
-  /** Read the journal from its beginning. */
+  /** Read the whole journal. */
   read() {
     return fold(readFileSync(this.#path)).history;
   }
@@ -88,12 +92,10 @@ export class Journal {
     return this.size;
   }
 
-  /** Write the record that ends the claim for want of space, if that much is left. */
-  releaseFull() {
-    this.full = false;
-    const json = `{"type":"released","claim":${this.#claim},"seq":${this.#seq + 1},"at":"${stamp(now())}","reason":"no-space"}`;
-    this.#write(encodeLine(json));
-    this.full = true;
+  /** Write the record that ends the claim for want of space; false if there is not that much left. */
+  releaseFull(inbox) {
+    const json = `{"type":"released","claim":${this.#claim},"seq":${this.#seq + 1},"at":"${stamp(now())}","reason":"no-space","inbox":${inbox}}`;
+    return this.#write(encodeLine(json));
   }
 
   #write(line) {
@@ -160,6 +162,18 @@ export class Journal {
     if (this.#fd !== -1) closeSync(this.#fd);
     this.#fd = -1;
   }
+}
+
+let boot;
+
+/** Return what tells this boot of the machine from others; undefined where there is no such thing. */
+function bootOf() {
+  try {
+    boot ??= readFileSync(BOOT_ID, "utf8").trim();
+  } catch {
+    // Elsewhere than on Linux.
+  }
+  return boot;
 }
 
 function fold(bytes) {

@@ -4,16 +4,17 @@ import { milliseconds, shown } from "./durations.mjs";
 
 const { random } = Math;
 const RETRY = { initial_interval_ms: 1000, factor: 2, max_interval_ms: 100_000, jitter: true };
-const OPTIONS = ["retry", "timeout"];
+const OPTIONS = ["retry", "timeout", "heartbeatTimeout", "onInDoubt", "compensate"];
 const RETRY_OPTIONS = ["maxAttempts", "initialInterval", "factor", "maxInterval", "jitter"];
 
 /** Return the settings of a run with nothing left out. */
 export function completeSettings(settings = {}) {
   return {
     retry: { ...RETRY, max_attempts: 1, ...settings.retry },
-    step: { timeout_ms: 600_000, ...settings.step, retry: { ...RETRY, max_attempts: 10, ...settings.step?.retry } },
-    cancel: { grace_ms: 10_000, ...settings.cancel },
+    step: { timeout_ms: 600_000, heartbeat_ms: 0, onInDoubt: "retry", ...settings.step, retry: { ...RETRY, max_attempts: 10, ...settings.step?.retry } },
+    cancel: { grace_ms: 10_000, cleanup_ms: 60_000, ...settings.cancel },
     limits: { value: 1 << 20, calls: 25_000, journal: 64 << 20, ...settings.limits },
+    timeout_ms: settings.timeout_ms ?? 0,
   };
 }
 
@@ -31,11 +32,28 @@ export function allowsMore(failures, { max_attempts: most }) {
 /** Return the policy of a step whose options are `options`. Throws a TypeError that begins with `what`. */
 export function stepPolicy(options, defaults, what) {
   if (options === undefined) return defaults;
-  const { retry, timeout } = members(options, OPTIONS, `${what}: options`);
+  const { retry, timeout, heartbeatTimeout, onInDoubt = "retry", compensate } = members(options, OPTIONS, `${what}: options`);
+  oneOf(onInDoubt, ["retry", "fail", "ask"], `${what}: options.onInDoubt`);
+  if (compensate !== undefined && typeof compensate !== "function") throw new TypeError(`${what}: options.compensate must be a function, got ${shown(compensate)}`);
   return {
     retry: retry === undefined ? defaults.retry : retryPolicy(members(retry, RETRY_OPTIONS, `${what}: options.retry`), defaults.retry, what),
     timeout_ms: timeout === undefined ? defaults.timeout_ms : milliseconds(timeout, `${what}: options.timeout`),
+    heartbeat_ms: heartbeatTimeout === undefined ? 0 : milliseconds(heartbeatTimeout, `${what}: options.heartbeatTimeout`),
+    onInDoubt,
+    compensate,
   };
+}
+
+/** Return the timeout of a wait in ms; undefined if there is none. */
+export function timeoutOption(timeout, what) {
+  return timeout === undefined ? undefined : milliseconds(timeout, `${what}: options.timeout`);
+}
+
+/** Throw a TypeError if `value` is none of the texts `known`. */
+export function oneOf(value, known, what) {
+  if (known.includes(value)) return;
+  const quoted = known.map((each) => `"${each}"`);
+  throw new TypeError(`${what} must be ${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}, got ${shown(value)}`);
 }
 
 function retryPolicy({ maxAttempts, initialInterval, factor, maxInterval, jitter }, defaults, what) {
@@ -49,7 +67,8 @@ function retryPolicy({ maxAttempts, initialInterval, factor, maxInterval, jitter
   return policy;
 }
 
-function members(value, known, what) {
+/** Return `value` if it is an object with no other members than those. */
+export function members(value, known, what) {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw new TypeError(`${what} must be an object, got ${shown(value)}`);
   const unknown = Object.keys(value).find((key) => !known.includes(key));
   if (unknown !== undefined) throw new TypeError(`${what}.${unknown} is unknown; known are ${known.join(", ")}`);

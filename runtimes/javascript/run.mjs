@@ -1,16 +1,20 @@
 // One run in the hands of one claim: attempts of the body, and the ways in which a claim ends.
 
 import { createApi } from "./api.mjs";
+import { Closing } from "./closing.mjs";
 import { Attempt } from "./engine.mjs";
-import { LimitError, TimeoutError, isFinal, recordError } from "./errors.mjs";
+import { NonDeterminismError, TimeoutError, isFinal, recordError } from "./errors.mjs";
+import { Limits, warner } from "./limits.mjs";
+import { Mailbox } from "./mailbox.mjs";
 import { allowsMore, completeSettings, pauseAfter } from "./policy.mjs";
 import { Quiet } from "./quiet.mjs";
-import { exceeds, toJson } from "./values.mjs";
+import { toJson } from "./values.mjs";
 
 const { parse, stringify } = JSON;
-const parseInstant = Date.parse;
 const ignore = () => undefined;
 const OVER = "the body of the workflow has ended";
+const CANCELED = "the run was canceled";
+const LATE = "the run has taken too long";
 
 /** Carries one run out. */
 export class Run {
@@ -19,26 +23,37 @@ export class Run {
   #port;
   #order;
   #settings;
-  #parkAfter;
+  #hello;
   #load;
   #folder;
+  #mailbox;
+  #limits;
+  #deadline;
   #attempt = null;
+  #replayed = null;
+  #closing = null;
   #interrupted = null;
   #onInterrupt = ignore;
 
-  /** `port` is what surrounds the run, `load()` gives the workflow function, `folder()` the run's folder. */
-  constructor(port, { order, parkAfter, load, folder }) {
+  /**
+   * `port` is what surrounds the run, `history` what its journal held when it was claimed, `load()` gives the workflow function, `folder()`
+   * the run's folder. A run parks for more than `parkAfter` ms, and while it waits for a message not before `linger` ms.
+   */
+  constructor(port, { history, parkAfter, linger, load, folder }) {
     this.#port = port;
-    this.#order = order;
-    this.#settings = completeSettings(order.settings);
-    this.#parkAfter = parkAfter;
+    this.#order = history.order;
+    this.#settings = completeSettings(history.order.settings);
+    this.#hello = { parkAfter, linger };
     this.#load = load;
     this.#folder = folder;
+    this.#mailbox = new Mailbox(history.spent);
+    this.#limits = new Limits(this.#settings.limits, warner(port.journal, history.warned));
+    this.#deadline = this.#settings.timeout_ms > 0 ? history.firstClaimAt + this.#settings.timeout_ms : Infinity;
   }
 
-  /** Carry the run out until it ends, parks or is let go. `history` is what its journal held when it was claimed. */
+  /** Carry the run out until it ends, parks or is let go. `history` is as above. */
   async carryOut(history) {
-    const cancelDeadline = this.#watchDeadline();
+    const cancelDeadline = this.#deadline < Infinity ? this.#port.at(this.#deadline, () => this.#interrupt({ kind: "expired" })) : ignore;
     this.#port.changed();
     let past = history;
     while (await this.#carryOutAttempt(past)) past = this.#port.journal.read();
@@ -46,14 +61,16 @@ export class Run {
     this.#port.changed();
   }
 
-  /** Cancel the run; `inbox` is the number of the request. */
-  cancel(inbox, reason) {
-    this.#interrupt({ kind: "canceled", inbox, reason });
+  /** Take message `number` of the inbox. */
+  receive(number, message) {
+    this.#mailbox.put(number, message);
+    if (message.type === "cancel") this.#interrupt({ kind: "canceled", inbox: number, reason: message.reason });
+    else this.#attempt?.deliver();
   }
 
   /** Let the run go on in another process. */
-  suspend() {
-    this.#interrupt({ kind: "suspended" });
+  suspend(reason = "suspended") {
+    this.#interrupt({ kind: "suspended", reason });
   }
 
   /** There is no space for the journal. */
@@ -62,33 +79,39 @@ export class Run {
   }
 
   #interrupt(outcome) {
+    if (this.#closing !== null) {
+      // A run that is over can be let go, but it ends as it has.
+      if (outcome.kind === "suspended" || outcome.kind === "full") this.#closing.interrupt(outcome);
+      return;
+    }
     this.#interrupted ??= outcome;
     this.#attempt?.end(outcome);
     this.#onInterrupt(outcome);
-  }
-
-  #watchDeadline() {
-    if (!this.#order.deadline) return ignore;
-    return this.#port.at(parseInstant(this.#order.deadline), () => this.#interrupt({ kind: "expired" }));
   }
 
   /** Carry one attempt of the body out; true if another follows. */
   async #carryOutAttempt(past) {
     const outcome = (await this.#before(past)) ?? (await this.#body(past));
     const more = await this.#conclude(outcome, past.attempt);
-    if (this.#attempt !== null && !this.#attempt.bodyEnded) this.leftover = true;
-    this.#attempt?.close();
+    for (const attempt of [this.#attempt, this.#replayed]) {
+      if (attempt !== null && !attempt.bodyEnded) this.leftover = true;
+      attempt?.close();
+    }
     this.#attempt = null;
     const { journal } = this.#port;
-    if (journal.full) journal.releaseFull();
+    if (journal.full && !journal.releaseFull(this.#mailbox.read)) this.#port.noSpace();
     return more && !journal.full;
   }
 
   /** Return what keeps the body from being started, if anything; waits for the pause after a failure. */
-  async #before({ canceling, retryAt }) {
+  async #before({ canceling, ending, retryAt }) {
+    if (ending !== null) return { kind: "closing", end: endOf(ending) };
     if (canceling !== null) return { kind: "canceled", reason: canceling.reason, acknowledged: true };
-    if (this.#interrupted !== null || retryAt <= this.#port.now()) return this.#interrupted;
-    if (retryAt - this.#port.now() > this.#parkAfter) return { kind: "parked", until: retryAt, waits: [{ kind: "retry" }] };
+    const now = this.#port.now();
+    if (this.#interrupted === null && this.#deadline <= now) return { kind: "expired" };
+    if (this.#interrupted !== null || retryAt <= now) return this.#interrupted;
+    const until = Math.min(retryAt, this.#deadline);
+    if (until - now > this.#hello.parkAfter) return { kind: "parked", until, waits: [{ kind: "retry" }] };
     const cancel = this.#port.at(retryAt, () => this.#onInterrupt(null));
     const outcome = await new Promise((resolve) => (this.#onInterrupt = resolve));
     cancel();
@@ -99,11 +122,18 @@ export class Run {
   async #body(past) {
     const { workflow, outcome } = await this.#loaded();
     if (outcome !== undefined) return outcome;
-    const { limits, step } = this.#settings;
-    const attempt = new Attempt(this.#port, past, limits);
-    attempt.quiet = new Quiet(attempt, { parkAfter: this.#parkAfter, patience: step.timeout_ms || Infinity });
-    this.#attempt = attempt;
-    const api = createApi(attempt, this.#order, { stepDefaults: step, folder: this.#folder });
+    this.#attempt = this.#createAttempt(Attempt, past);
+    const patience = this.#settings.step.timeout_ms || Infinity;
+    this.#attempt.quiet = new Quiet(this.#attempt, { ...this.#hello, patience, deadline: this.#deadline });
+    return this.#start(workflow, this.#attempt);
+  }
+
+  #createAttempt(Kind, past) {
+    return new Kind(this.#port, past, { limits: this.#limits, mailbox: this.#mailbox });
+  }
+
+  #start(workflow, attempt) {
+    const api = createApi(attempt, this.#order, { stepDefaults: this.#settings.step, folder: this.#folder });
     // Every attempt gets an input of its own: the code may change what it was given.
     const input = parse(stringify(this.#order.input ?? null));
     return attempt.run(() => workflow(input, api));
@@ -129,16 +159,18 @@ export class Run {
       case "threw":
         return this.#threw(outcome.error, number);
       case "refused":
-        return this.#finish("failed", { error: recordError(outcome.error) });
+        return this.#refused(outcome.error);
       case "canceled":
         return this.#canceled(outcome);
       case "expired":
-        return this.#finish("failed", { error: this.#lateness(), reason: "deadline" });
+        return this.#close({ status: "failed", error: this.#lateness(), reason: "timeout" }, LATE);
+      case "closing":
+        return this.#close(outcome.end, OVER);
       case "parked":
-        return this.#letGo("parked", { until: this.#port.stamp(outcome.until), waits: outcome.waits });
+        return this.#letGo("parked", { until: outcome.until < Infinity ? this.#port.stamp(outcome.until) : undefined, waits: outcome.waits });
       case "suspended":
         await this.#attempt?.drain(this.#settings.cancel.grace_ms, null);
-        return this.#letGo("released", { reason: "suspended" });
+        return this.#letGo("released", { reason: outcome.reason });
       case "stuck":
         this.#port.journal.append("warning", { code: "grace", message: outcome.error.message });
         return this.#letGo("released", { reason: "grace" });
@@ -148,21 +180,23 @@ export class Run {
   }
 
   async #returned(value) {
-    const { value: limit } = this.#settings.limits;
+    const what = "what the workflow returned";
     let text;
     try {
       text = toJson(value);
-      if (exceeds(text, limit)) throw new LimitError(`what the workflow returned is larger than ${limit} bytes (limits.value)`);
+      this.#limits.check(text, what);
     } catch (error) {
-      return this.#finish("failed", { error: recordError(error) });
+      return this.#close({ status: "failed", error: recordError(error) });
     }
-    return this.#finish("completed", {}, `,"output":${text}`);
+    this.#limits.tell(text, what);
+    await this.#abandon(OVER);
+    return this.#finish({ status: "completed" }, `,"output":${text}`);
   }
 
   async #threw(thrown, number) {
     const { retry } = this.#settings;
     const error = recordError(thrown);
-    if (isFinal(error) || !allowsMore(number, retry)) return this.#finish("failed", { error });
+    if (isFinal(error) || !allowsMore(number, retry)) return this.#close({ status: "failed", error });
     await this.#abandon(OVER);
     const retryAt = this.#port.now() + pauseAfter(number, retry);
     this.#port.journal.append("body.failed", { attempt: number, error, retry_at: this.#port.stamp(retryAt) });
@@ -171,22 +205,46 @@ export class Run {
     return true;
   }
 
+  async #refused(thrown) {
+    const end = { status: "failed", error: recordError(thrown) };
+    if (!(thrown instanceof NonDeterminismError)) return this.#close(end);
+    await this.#abandon(OVER);
+    return this.#finish(end);
+  }
+
   async #canceled({ inbox, reason, acknowledged }) {
+    this.#closing = this.#createClosing();
     if (!acknowledged) {
       this.#port.journal.append("canceling", { inbox, reason });
       await this.#sync();
       this.#port.changed();
     }
-    return this.#finish("canceled", { reason }, "", "the run was canceled");
+    return this.#close({ status: "canceled", reason }, CANCELED);
   }
 
   #lateness() {
-    return recordError(new TimeoutError(`the run did not end before its deadline ${this.#order.deadline}`));
+    return recordError(new TimeoutError(`the run did not end within its timeout of ${this.#settings.timeout_ms} ms`));
   }
 
-  async #finish(status, fields, raw = "", why = OVER) {
+  /** Let what is in flight end, clean up, and end as `end` says. */
+  async #close(end, why = OVER) {
+    this.#closing ??= this.#createClosing();
     await this.#abandon(why);
-    this.#port.journal.append("finished", { status, ...fields }, raw);
+    const interrupted = await this.#closing.carryOut(end, this.#attempt);
+    return interrupted === null ? this.#finish(end) : this.#letGo("released", { reason: interrupted.reason });
+  }
+
+  #createClosing() {
+    const replay = async (Kind, past) => {
+      const workflow = await this.#load();
+      this.#replayed = this.#createAttempt(Kind, past);
+      return { attempt: this.#replayed, outcome: this.#start(workflow, this.#replayed) };
+    };
+    return new Closing(this.#port, { order: this.#order, settings: this.#settings, limits: this.#limits, replay });
+  }
+
+  async #finish(fields, raw = "") {
+    this.#port.journal.append("finished", fields, raw);
     await this.#sync();
     return false;
   }
@@ -199,7 +257,7 @@ export class Run {
   }
 
   async #letGo(type, fields) {
-    this.#port.journal.append(type, fields);
+    this.#port.journal.append(type, { ...fields, inbox: this.#mailbox.read });
     await this.#sync();
     return false;
   }
@@ -209,4 +267,8 @@ export class Run {
     if (this.#port.alone()) journal.syncNow();
     else await journal.sync();
   }
+}
+
+function endOf({ status, error, reason }) {
+  return { status, error, reason };
 }

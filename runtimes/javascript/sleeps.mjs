@@ -1,6 +1,6 @@
 // Durable sleeps: the instant of waking is in the journal, and is kept by every process that takes the run.
 
-import { milliseconds } from "./durations.mjs";
+import { instantOf, milliseconds } from "./durations.mjs";
 
 const parseInstant = Date.parse;
 
@@ -18,13 +18,14 @@ export class Sleeps {
 
   /** Check the arguments of a call. */
   details(_name, duration) {
-    return milliseconds(duration, `${this.signature}: duration`);
+    return { ms: milliseconds(duration, `${this.signature}: duration`) };
   }
 
   /** Return what the request of a new call records. */
   fields(call) {
     const { now, stamp } = this.#attempt.port;
-    call.due = now() + call.details;
+    const { ms, until } = call.details;
+    call.due = until ?? now() + ms;
     return { until: stamp(call.due) };
   }
 
@@ -47,5 +48,15 @@ export class Sleeps {
   /** Say what a parked run waits for. */
   wait(call) {
     return { key: call.key, kind: "sleep" };
+  }
+}
+
+/** The kind of call that `sleepUntil` makes. */
+export class SleepsUntil extends Sleeps {
+  signature = "sleepUntil(name, instant)";
+
+  /** Check the arguments of a call. */
+  details(_name, instant) {
+    return { until: instantOf(instant, `${this.signature}: instant`) };
   }
 }

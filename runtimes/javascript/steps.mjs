@@ -1,43 +1,27 @@
-// Steps: the tries of a memoized call, their retries, timeouts and abort signals.
+// Steps: memoized calls, what a journal holds of their tries, and what follows when a try was cut off.
 
 import { shown } from "./durations.mjs";
-import { LimitError, TimeoutError, isFinal, recordError } from "./errors.mjs";
-import { allowsMore, pauseAfter, stepPolicy } from "./policy.mjs";
-import { exceeds, toJson } from "./values.mjs";
+import { InDoubtError } from "./errors.mjs";
+import { stepPolicy } from "./policy.mjs";
+import { Tries } from "./tries.mjs";
 
-const RealAbortController = AbortController;
-
-/** One running body of a step. */
-class Try {
-  #controller = null;
-  #reason;
-  cancelTimeout = null;
-
-  get signal() {
-    this.#controller ??= new RealAbortController();
-    if (this.#reason !== undefined) this.#controller.abort(this.#reason);
-    return this.#controller.signal;
-  }
-
-  abort(reason) {
-    this.#reason = reason;
-    this.#controller?.abort(reason);
-  }
-}
+const { stringify } = JSON;
 
 /** The kind of call that `step` makes. */
 export class Steps {
   name = "step";
   signature = "step(name, fn, options)";
   durable = true;
+  /** Whether a call without a result leaves a record when the body has ended. */
+  abandons = true;
   #attempt;
-  #uid;
   #defaults;
+  #tries;
 
-  constructor(attempt, uid, defaults) {
+  constructor(attempt, seed, defaults) {
     this.#attempt = attempt;
-    this.#uid = uid;
     this.#defaults = defaults;
+    this.#tries = new Tries(attempt, seed);
   }
 
   /** Check the arguments of a call. */
@@ -46,143 +30,81 @@ export class Steps {
     return { fn, policy: stepPolicy(options, this.#defaults, this.signature) };
   }
 
+  /** Take note of how a step is undone. */
+  asked({ key, details: { policy } }) {
+    if (policy.compensate !== undefined) this.#attempt.undo.set(key, policy);
+  }
+
   /** Return what the request of a new call records: its first try begins with it. */
-  fields() {
-    return { try: 1 };
+  fields({ details: { policy } }) {
+    return { try: 1, timeout_ms: policy.timeout_ms > 0 ? policy.timeout_ms : undefined, compensate: policy.compensate && true };
   }
 
   /** Begin the first try. */
   start(call) {
     call.failures = 0;
-    this.#run(call, 1, false);
+    this.#tries.begin(call, 1);
   }
 
   /** Go on after the tries that the journal holds. */
   resume(call) {
-    const { last, failures, inDoubt, over, retryAt } = this.#attempt.past.triesOf(call.key);
-    call.failures = failures;
-    if (over) this.#pause(call, last + 1, inDoubt, retryAt);
-    else this.#run(call, last + 1, true);
+    const tries = this.#attempt.past.triesOf(call.key);
+    const { onInDoubt } = call.details.policy;
+    call.failures = tries.failures;
+    call.number = tries.last;
+    if (tries.state === "pausing" || onInDoubt === "retry") this.#tries.resume(call, tries);
+    else if (onInDoubt === "ask") this.#ask(call, tries);
+    else this.#tries.fail(call, new InDoubtError(`${cutOff(call)}, and may have had its effect (onInDoubt)`));
+  }
+
+  #ask(call, { asked, last }) {
+    call.due = Infinity;
+    call.listening = true;
+    if (asked === last) return;
+    this.#attempt.port.journal.append("asked", { key: call.key, try: last });
+    this.#attempt.announce();
+  }
+
+  /** Do what a person has decided, if that has come. */
+  deliver(call) {
+    const taken = this.#attempt.mailbox.take("signal", `${call.key}~in-doubt`);
+    if (taken === undefined) return;
+    const { number: inbox, message } = taken;
+    const { data } = message;
+    if (data === "retry") this.#again(call, inbox);
+    else if (data === "fail") this.#tries.fail(call, new InDoubtError(`${cutOff(call)}, and a person decided that it failed`), inbox);
+    else if (isResult(data)) this.#attempt.settle(call, "completed", { try: call.number, inbox }, stringify(data.result));
+    else this.#ignore(call, inbox);
+  }
+
+  #again(call, inbox) {
+    call.listening = false;
+    this.#attempt.goOn();
+    this.#attempt.wake();
+    this.#tries.begin(call, call.number + 1, true, inbox);
+  }
+
+  #ignore(call, inbox) {
+    const message = `"retry", "fail" or {"result": ...} was expected for step ${shown(call.key)}, which is in doubt: message ${inbox} is ignored`;
+    this.#attempt.port.journal.append("warning", { code: "in-doubt", message, key: call.key, inbox });
+    this.deliver(call);
   }
 
   /** Start no further try in this process, and tell the running one to abort, if there is a reason. */
   halt(call, reason) {
-    call.cancel?.();
-    if (reason !== null) call.running?.abort(reason);
+    this.#tries.halt(call, reason);
   }
 
   /** Say what a parked run waits for. */
-  wait(call) {
-    return { key: call.key, kind: "retry" };
-  }
-
-  #run(call, number, inDoubt) {
-    const attempt = this.#attempt;
-    if (number > 1) {
-      attempt.port.journal.append("started", { key: call.key, try: number });
-      if (attempt.stopped) return;
-    }
-    call.due = undefined;
-    call.number = number;
-    call.inDoubt = inDoubt;
-    call.running = new Try();
-    attempt.bodies += 1;
-    this.#invoke(call, call.running);
-  }
-
-  #invoke(call, running) {
-    const { fn, policy } = call.details;
-    let result;
-    let pending;
-    try {
-      result = this.#attempt.port.scope.enter(call.key, () => (fn.length >= 1 ? fn(this.#context(call, running)) : fn()));
-      pending = isThenable(result);
-    } catch (error) {
-      this.#ended(call, running, () => this.#failed(call, error));
-      return;
-    }
-    if (!pending) {
-      this.#ended(call, running, () => this.#completed(call, result));
-      return;
-    }
-    if (policy.timeout_ms > 0) running.cancelTimeout = this.#attempt.port.after(policy.timeout_ms, () => this.#timedOut(call, running));
-    Promise.resolve(result).then(
-      (value) => this.#ended(call, running, () => this.#completed(call, value)),
-      (error) => this.#ended(call, running, () => this.#failed(call, error)),
-    );
-  }
-
-  #context(call, running) {
-    const key = `${this.#uid}/${call.key}`;
-    return {
-      // Good enough where only the key is wanted, as in a template.
-      __proto__: { toString: () => key },
-      key,
-      attempt: call.number,
-      inDoubt: call.inDoubt,
-      get signal() {
-        return running.signal;
-      },
-      heartbeat: (details) => {
-        call.heartbeat = { at: this.#attempt.port.now(), details };
-      },
-    };
-  }
-
-  /** Record what became of a try, unless it was given up before. */
-  #ended(call, running, record) {
-    if (call.running !== running) return;
-    call.running = null;
-    running.cancelTimeout?.();
-    if (!call.closed) record();
-    this.#attempt.stepOver();
-  }
-
-  #timedOut(call, running) {
-    const error = new TimeoutError(`step ${shown(call.key)} took longer than ${call.details.policy.timeout_ms} ms`);
-    this.#ended(call, running, () => this.#failed(call, error));
-    running.abort(error);
-  }
-
-  #completed(call, value) {
-    let text;
-    try {
-      text = toJson(value);
-      const { value: limit } = this.#attempt.limits;
-      if (exceeds(text, limit)) throw new LimitError(`the result of step ${shown(call.key)} is larger than ${limit} bytes (limits.value)`);
-    } catch (error) {
-      this.#failed(call, error);
-      return;
-    }
-    this.#attempt.settle(call, "completed", { try: call.number }, text);
-  }
-
-  #failed(call, thrown) {
-    const error = recordError(thrown);
-    const { retry } = call.details.policy;
-    const attempt = this.#attempt;
-    call.failures += 1;
-    if (isFinal(error) || !allowsMore(call.failures, retry) || attempt.aborting) {
-      attempt.settle(call, "failed", { try: call.number, error });
-      return;
-    }
-    const retryAt = attempt.port.now() + pauseAfter(call.failures, retry);
-    attempt.port.journal.append("retrying", { key: call.key, try: call.number, error, retry_at: attempt.port.stamp(retryAt) });
-    const durable = attempt.durable();
-    if (!attempt.stopped) this.#pause(call, call.number + 1, call.inDoubt, retryAt, durable);
-  }
-
-  #pause(call, number, inDoubt, until, durable = Promise.resolve()) {
-    call.due = until;
-    call.cancel = this.#attempt.port.at(until, async () => {
-      await durable;
-      if (this.#attempt.stopped) return;
-      this.#attempt.goOn();
-      this.#run(call, number, inDoubt);
-    });
+  wait({ key, listening }) {
+    return { key, kind: listening ? "decision" : "retry" };
   }
 }
 
-function isThenable(value) {
-  return ((typeof value === "object" && value !== null) || typeof value === "function") && typeof value.then === "function";
+function cutOff({ key, number }) {
+  return `step ${shown(key)} was cut off during try ${number}`;
+}
+
+function isResult(data) {
+  return typeof data === "object" && data !== null && !Array.isArray(data) && Object.hasOwn(data, "result") && Object.keys(data).length === 1;
 }

@@ -81,7 +81,7 @@ function start(folder) {
   const orders = new Orders(`${folder}/orders`);
   let host;
   const wake = () => {
-    host ??= greet(orders);
+    host ??= greet(folder, orders);
     host?.wake();
   };
   process.on("SIGTERM", () => (host ? host.suspend() : exits.done()));
@@ -94,12 +94,12 @@ function start(folder) {
 }
 
 /** Return the host that the first order asks for; undefined as long as there is none. */
-function greet(orders) {
+function greet(folder, orders) {
   const hello = orders.first();
   if (hello === undefined) return undefined;
   process.chdir(hello.code);
   if (hello.capacity > 1) attributeOutput();
-  return new Host(hello, orders, exits);
+  return new Host(folder, hello, orders, exits);
 }
 
 if (typeof zlib.crc32 === "function") start(path.resolve(process.argv[2]));

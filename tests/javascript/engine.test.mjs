@@ -103,7 +103,7 @@ test("calls with wrong arguments are refused with what is wrong", async () => {
     'step(name, fn, options): name must be text without control characters, got "a\\nb"': ({ step }) => step("a\nb", () => 1),
     "step(name, fn, options): fn must be a function, got 5": ({ step }) => step("a", 5),
     "step(name, fn, options): options must be an object, got 5": ({ step }) => step("a", () => 1, 5),
-    "step(name, fn, options): options.retries is unknown; known are retry, timeout": ({ step }) => step("a", () => 1, { retries: 1 }),
+    "step(name, fn, options): options.retries is unknown; known are retry, timeout, heartbeatTimeout, onInDoubt, compensate": ({ step }) => step("a", () => 1, { retries: 1 }),
     "step(name, fn, options): options.retry.maxAttempts must be a whole number, 0 for no limit, got -1": ({ step }) => step("a", () => 1, { retry: { maxAttempts: -1 } }),
     "step(name, fn, options): options.retry.factor must be a number of at least 1, got 0.5": ({ step }) => step("a", () => 1, { retry: { factor: 0.5 } }),
     'step(name, fn, options): options.timeout must be milliseconds or text such as "500ms", "30s", "1h30m" or "7d", got "soon"': ({ step }) => step("a", () => 1, { timeout: "soon" }),

@@ -130,8 +130,8 @@ test("without space the line is taken back, nothing more is written, and the cla
   assert.deepEqual([journal.full, events], [true, ["full"]]);
   delete faults.writeSync;
   assert.equal(journal.append("completed", { key: "a" }), Infinity);
-  journal.releaseFull();
-  assert.deepEqual(records().slice(-1).map(({ type, reason, seq }) => [type, reason, seq]), [["released", "no-space", 2]]);
+  assert.equal(journal.releaseFull(3), true);
+  assert.deepEqual(records().slice(-1).map(({ type, reason, seq, inbox }) => [type, reason, seq, inbox]), [["released", "no-space", 2, 3]]);
 });
 
 test("a file system that refuses the whole line is full as well", () => {
@@ -140,7 +140,7 @@ test("a file system that refuses the whole line is full as well", () => {
     const before = fs.readFileSync(file);
     faults.writeSync = failing(code);
     assert.equal(journal.append("completed", { key: "a" }), Infinity);
-    journal.releaseFull();
+    assert.equal(journal.releaseFull(0), false);
     delete faults.writeSync;
     assert.deepEqual(fs.readFileSync(file), before);
   }

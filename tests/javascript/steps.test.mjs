@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { test } from "node:test";
 
 import { allowsMore, pauseAfter } from "../../runtimes/javascript/policy.mjs";
-import { Process, Storage, carryOut, cutAfter } from "./support/memory.mjs";
+import { Process, Storage, carryOut, cutAfter, until } from "./support/memory.mjs";
 
 const QUICK = { initialInterval: 1, jitter: false };
 
@@ -79,15 +79,48 @@ test("a step in flight when its process died starts again in doubt, and stays so
   assert.deepEqual(seen.slice(3), [[3, true], [4, true]]);
 });
 
-test("the death of a worker uses up no try of the budget, a failure does, in whatever process", async () => {
-  const workflow = (_, { step }) => step("a", ({ attempt }) => { throw new Error(`try ${attempt}`); }, { retry: { ...QUICK, maxAttempts: 3 } });
-  const whole = await carryOut(workflow);
-  const died = cutAfter(whole, whole.records.findIndex(({ type }) => type === "started") + 1);
-  await carryOut(workflow, { storage: died });
+const endless = () => new Promise(() => undefined);
 
-  assert.equal(whole.finished.error.message, "try 3");
-  assert.equal(died.finished.error.message, "try 4");
-  assert.deepEqual(died.of("retrying").map(({ try: number }) => number), [1, 3]);
+test("a try that died with its worker counts as a failure, one that was let go or ended by a reboot does not", async () => {
+  const dying = async () => { throw new Error("x"); };
+  const workflow = (_, { step }) => step("a", dying, { retry: { ...QUICK, maxAttempts: 3 } });
+  const whole = await carryOut(workflow);
+  const left = () => cutAfter(whole, whole.records.findIndex(({ type }) => type === "started") + 1);
+  const [died, released, rebooted, full] = [left(), left(), left(), left()];
+  released.records.push({ type: "released", claim: 1, seq: released.records.length, at: "", reason: "suspended", inbox: 0 });
+  rebooted.boot = "another";
+  for (const storage of [died, released, rebooted, full]) await carryOut(workflow, { storage, before: storage === full ? "no-space" : undefined });
+
+  assert.deepEqual([whole, died, released, rebooted, full].map((storage) => storage.of("retrying").length), [2, 1, 2, 2, 2]);
+  assert.deepEqual(died.of("failed").map(({ try: number }) => number), [3]);
+});
+
+test("a step whose budget is used up by a death fails with CrashError", async () => {
+  const storage = new Storage();
+  const workflow = (_, { step }) => step("a", endless, { retry: { maxAttempts: 2 } });
+  for (let death = 1; death <= 2; death++) {
+    const one = new Process(storage, workflow);
+    await until(() => storage.of("requested").length + storage.of("started").length === death);
+    one.kill();
+  }
+  await carryOut(workflow, { storage });
+
+  assert.equal(storage.finished.error.name, "CrashError");
+  assert.equal(storage.finished.error.message, 'step "a" failed: its worker died during try 2, and no try is left');
+});
+
+test("a death counts once, however many claims follow before the step begins again", async () => {
+  const storage = new Storage();
+  const workflow = (_, { step }) => step("a", ({ attempt }) => (attempt === 1 ? endless() : attempt), { retry: { maxAttempts: 2 } });
+  const first = new Process(storage, workflow);
+  await until(() => storage.of("requested").length === 1);
+  first.kill();
+  // Dies before the code asks for the step.
+  const second = new Process(storage, () => new Promise(() => undefined));
+  second.kill();
+  await carryOut(workflow, { storage });
+
+  assert.equal(storage.finished.output, 2);
 });
 
 test("a try that takes too long fails with TimeoutError, its signal fires, and what it returns later is ignored", async () => {

@@ -92,7 +92,7 @@ test("the body is tried again with what it has completed as a memo", async () =>
   assert.deepEqual(replayed.finished.output, [1, "f4"]);
   assert.deepEqual(storage.of("body.failed").map(({ attempt }) => attempt), [1, 2]);
   assert.equal(storage.of("requested").filter(({ key, memo }) => key === "a" && memo).length, 2);
-  assert.equal(storage.of("requested").filter(({ key, until }) => key === "w" && until).length, 3);
+  assert.equal(storage.of("requested").filter(({ key, until }) => key === "w" && until).length, 1);
 });
 
 test("a body that fails too often, or for good, fails the run", async () => {
@@ -126,7 +126,7 @@ test("cancel is acknowledged before the signals fire, and no step starts after i
     await step("b", () => seen.push("b"));
   });
   await delay(5);
-  one.run.cancel(1, "enough");
+  one.send({ type: "cancel", reason: "enough" });
   await one.ended;
 
   assert.deepEqual(seen, ["canceling"]);
@@ -138,7 +138,7 @@ test("cancel is acknowledged before the signals fire, and no step starts after i
 test("a canceled run that lost its process starts nothing and ends", async () => {
   const first = new Process(new Storage({ settings: { cancel: { grace_ms: 1e6 } } }), (_, { step }) => step("a", () => new Promise(() => undefined)));
   await delay(5);
-  first.run.cancel(1, "enough");
+  first.send({ type: "cancel", reason: "enough" });
   await delay(5);
   first.kill();
   const ran = [];
@@ -158,9 +158,12 @@ test("a suspended run lets the step in flight end, and goes on elsewhere", async
   assert.deepEqual((await carryOut(workflow, { storage: one.storage })).finished.output, [1, 2]);
 });
 
-test("a run that passes its deadline fails", async () => {
-  const order = { deadline: new Date(Date.now() + 30).toISOString() };
+test("a run that takes longer than its timeout fails, whatever it does", async () => {
+  const order = { settings: { timeout_ms: 30, cancel: { grace_ms: 10 } } };
   const { finished } = await carryOut((_, { sleep }) => sleep("a", 10_000), { order });
+  const busy = await carryOut((_, { step }) => step("a", () => new Promise(() => undefined)), { order });
 
-  assert.deepEqual([finished.status, finished.reason, finished.error.name], ["failed", "deadline", "TimeoutError"]);
+  assert.deepEqual([finished.status, finished.reason, finished.error.name], ["failed", "timeout", "TimeoutError"]);
+  assert.equal(finished.error.message, "the run did not end within its timeout of 30 ms");
+  assert.deepEqual([busy.finished.reason, busy.of("abandoned").length], ["timeout", 1]);
 });

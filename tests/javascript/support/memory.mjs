@@ -9,6 +9,8 @@ export class Storage {
   constructor(order = {}) {
     this.records = [{ type: "order", claim: 0, seq: 1, at: clock.stamp(clock.now()), uid: "uid", run: "run", input: null, ...order }];
     this.durable = 1;
+    /** Messages to the run: number n is at n - 1. */
+    this.inbox = [];
   }
 
   /** Lose all records from `count` on. */
@@ -37,15 +39,16 @@ export class MemoryJournal {
   syncs = 0;
   #seq = 0;
 
-  constructor(storage, { onAppend = () => undefined, syncMs = () => 0 } = {}) {
+  constructor(storage, { onAppend = () => undefined, syncMs = () => 0, before } = {}) {
     this.storage = storage;
+    this.before = before;
     this.onAppend = onAppend;
     this.syncMs = syncMs;
   }
 
   take(claim) {
     this.claim = claim;
-    this.append("claim", { worker: "w", after: this.read().accepted });
+    this.append("claim", { worker: "w", after: this.read().accepted, boot: this.storage.boot, before: this.before });
     return this.read();
   }
 
@@ -82,25 +85,33 @@ export class MemoryJournal {
     this.storage.durable = Math.max(this.storage.durable, size);
   }
 
-  releaseFull() {}
+  releaseFull() {
+    return true;
+  }
 }
 
 /** One claim of the run in `storage`, as one process carries it out. */
 export class Process {
   alive = true;
+  /** How many messages were read. */
+  read = 0;
+  /** How often the reconciler was told that something has changed. */
+  told = 0;
 
-  constructor(storage, workflow, { claim, parkAfter = 1e9, alone = () => true, foreign = () => false, elapsed = clock.elapsed, ...journal } = {}) {
+  constructor(storage, workflow, { claim, parkAfter = 1e9, linger = 5, alone = () => true, foreign = () => false, elapsed = clock.elapsed, ...journal } = {}) {
     this.storage = storage;
     this.journal = new MemoryJournal(storage, journal);
     const history = this.journal.take(claim ?? storage.of("claim").length + 1);
     this.run = new Run(this.#port({ alone, foreign, elapsed }), {
-      order: history.order,
+      history,
       parkAfter,
+      linger,
       load: async () => workflow,
       folder: () => "",
     });
     // As the wake pipe of a worker does: the timers of the engine do not keep a process.
     this.keeper = setInterval(() => undefined, 1e6);
+    this.readInbox();
     this.ended = this.run.carryOut(history).finally(() => clearInterval(this.keeper));
   }
 
@@ -125,8 +136,22 @@ export class Process {
         },
         step: () => step,
       },
-      changed: () => undefined,
+      changed: () => (this.told += 1),
+      readInbox: () => this.readInbox(),
+      noSpace: () => undefined,
     };
+  }
+
+  /** Read the messages that have come since the last look, as a worker does when it is woken. */
+  readInbox() {
+    const { inbox } = this.storage;
+    while (this.alive && this.read < inbox.length) this.run.receive(this.read + 1, inbox[this.read++]);
+  }
+
+  /** Send a message, and wake the process. */
+  send(message) {
+    this.storage.inbox.push(message);
+    this.readInbox();
   }
 
   /** End the process where it stands: nothing of it is written any more, and nothing of it runs. */
@@ -135,6 +160,14 @@ export class Process {
     clearInterval(this.keeper);
     this.journal.dead = true;
     this.run.full();
+  }
+}
+
+/** Wait until `check()` is true. */
+export async function until(check) {
+  for (const end = Date.now() + 10_000; !check(); ) {
+    if (Date.now() > end) throw new Error(`it did not come true: ${check}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
 
@@ -149,6 +182,7 @@ export function cutAfter(storage, count) {
   const left = new Storage();
   left.records = structuredClone(storage.records.slice(0, count));
   left.durable = count;
+  left.inbox = storage.inbox.slice();
   return left;
 }
 
