@@ -103,6 +103,7 @@ class CleanUp(Running):
             self.warn_once("clean-up", f"{quoted(key)} failed: {error.get('message', '')}", key)
 
     def _out_of_time(self) -> None:
+        self.closed = True  # what comes now comes too late
         self.abort_tries()
         warn_of_time(self.journal, self.settings, self._current.json_key if self._current is not None else "")
         self.end(("clean", None))

@@ -110,7 +110,7 @@ class Concluding:
 
     def _record(self, kind: str, what: Any) -> tuple[int, Next]:
         """Write the records of an outcome. Returns where they end, and what follows."""
-        attempt = self.attempt
+        attempt, self.pause_until = self.attempt, None
         left = attempt.close() if attempt is not None else []
         if kind in ("restart", "full"):
             return 0, self._start_again if kind == "restart" else self._let_go
