@@ -44,8 +44,11 @@ class Stage:
         self._worker: Worker | None = None
 
     def worker(self) -> Worker:
-        """Return the worker, which is started when it is first asked for."""
+        """Return the worker; it is started when it is first asked for, and when it has ended: one that a run was left waiting in does not linger."""
         with self._lock:
+            if self._worker is not None and not self._worker.alive():
+                self._worker.wait()
+                self._worker = None
             if self._worker is None:
                 self._worker = self.bench.spawn(capacity=16, linger_ms=60_000, env={"CONFORMANCE": str(self.bench.folder)})
             return self._worker
@@ -53,7 +56,8 @@ class Stage:
     def close(self) -> None:
         """End the worker."""
         if self._worker is not None:
-            self._worker.kill()
+            if self._worker.alive():
+                self._worker.kill()
             self._worker.wait()
 
 
@@ -101,12 +105,20 @@ class _Actor:
     def _do_start(self, details: Any) -> None:
         """Order the next claim of the run."""
         if self._stage is not None:
-            self._worker = self._stage.worker()
-        else:
-            self._worker = self._bench.spawn(
-                uid=self._uid, env={"CONFORMANCE": str(self._bench.folder)}, **{"linger_ms": 20, **self._case.worker, **(details or {})}
-            )
+            self._take(self._stage)
+            return
+        self._worker = self._bench.spawn(
+            uid=self._uid, env={"CONFORMANCE": str(self._bench.folder)}, **{"linger_ms": 20, **self._case.worker, **(details or {})}
+        )
         self._worker.order(self._uid, self._bench.history(self._uid).claim + 1)
+
+    def _take(self, stage: Stage) -> None:
+        """Order the run from the worker of a stage, until one has claimed it."""
+        claim = self._bench.history(self._uid).claim + 1
+        while self._bench.history(self._uid).claim < claim:
+            self._worker = worker = stage.worker()
+            worker.order(self._uid, claim)
+            until(lambda worker=worker: self._bench.history(self._uid).claim == claim or not worker.alive(), PATIENCE)  # type: ignore[misc]
 
     def _do_resume(self, details: Any) -> None:
         """Wait for the end of the worker, and order the next claim from a new one; `code: 2` has the second version of the code."""
