@@ -37,8 +37,8 @@ def main() -> None:
             if words := disagreement(one, other, expected(case.journal)):
                 seen[words] = ["words"]
         print(f"{'UNLIKE' if seen else 'ok'} {case.topic}: {case.name}")
-        for text, fronts in seen.items():
-            print(f"  {', '.join(fronts)}: {text}")
+        for text, where in seen.items():
+            print(f"  {', '.join(where)}: {text}")
 
 
 def _line(kind: str, fields: dict[str, object]) -> str:
