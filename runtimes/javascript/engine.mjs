@@ -383,6 +383,8 @@ export class Attempt {
   stepOver() {
     this.bodies -= 1;
     if (this.bodies === 0) this.#drained();
+    // A pause before the next try is a wait, for which the run may park.
+    this.wake();
   }
 
   /** Whether everything in the memo was asked for that clean-up may need. */
