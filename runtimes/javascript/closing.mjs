@@ -20,12 +20,13 @@ export class Closing {
   #onInterrupt = () => undefined;
 
   /** `replay(kind)` creates an attempt of that class and starts its body; it returns `{attempt, outcome}`. */
-  constructor(port, { order, settings, limits, replay }) {
+  constructor(port, { order, settings, limits, replay, interrupted }) {
     this.#port = port;
     this.#order = order;
     this.#settings = settings;
     this.#limits = limits;
     this.#replay = replay;
+    this.#interrupted = interrupted;
   }
 
   /** Let another process go on with it, or stop for want of space. */
@@ -37,18 +38,14 @@ export class Closing {
   }
 
   /**
-   * Clean up after a run that ends as `end` says (`{status, error, reason}`); `attempt` is that whose body has ended, if it was carried out
-   * here. Returns what has interrupted it, or null.
+   * Clean up after a run that ends as `end` says (`{status, error, reason}`); `attempt` is that which knows the functions, null if the body has
+   * to be replayed for them. Returns what has interrupted it, or null.
    */
   async carryOut(end, attempt) {
-    const canceled = end.status === "canceled";
-    const known = attempt !== null && attempt.unasked === undefined && (attempt.bodyEnded || attempt.remembersAll);
-    if (known && attempt.undo.size === 0 && !(canceled && attempt.onCancel !== null)) return null;
     const { journal } = this.#port;
     const history = journal.read();
-    if (!known && !history.mayNeedCleanUp(canceled)) return null;
     const cancel = this.#limitTime(history);
-    const functions = known ? attempt : await this.#windDown(history);
+    const functions = attempt ?? (await this.#windDown(history));
     if (functions !== null) await this.#run(functions === attempt ? history : journal.read(), functions, end);
     cancel();
     return this.#interrupted;

@@ -82,7 +82,7 @@ export class Attempt {
 
   /** Make a call of `kind` and return the promise of its result. */
   call(kind, name, ...options) {
-    if (this.stopped) return new Promise(ignore);
+    if (this.stopped && this.port.scope.step() === undefined) return new Promise(ignore);
     let call;
     try {
       call = this.#accept(kind, name, options);
@@ -387,10 +387,17 @@ export class Attempt {
     this.wake();
   }
 
-  /** Whether everything in the memo was asked for that clean-up may need. */
-  get remembersAll() {
+  /** Whether the code has given every function that clean-up may need. */
+  get knowsAll() {
+    if (this.unasked !== undefined) return false;
+    if (this.bodyEnded) return true;
     for (const [key, { kind, compensate }] of this.past.memo) if ((compensate || kind === "on-cancel") && !this.#calls.has(key)) return false;
     return true;
+  }
+
+  /** Say whether the code has given a function that clean-up may need. */
+  needsCleanUp(canceled) {
+    return this.undo.size > 0 || (canceled && this.onCancel !== null);
   }
 
   /** How many of the recorded requests were asked for, up to the first that was not. */

@@ -1,12 +1,10 @@
 // One run in the hands of one claim: attempts of the body, and the ways in which a claim ends.
 
-import { createApi } from "./api.mjs";
-import { Closing } from "./closing.mjs";
+import { createApi, kindsFor } from "./api.mjs";
 import { Attempt } from "./engine.mjs";
 import { NonDeterminismError, TimeoutError, isFinal, recordError } from "./errors.mjs";
-import { Limits, warner } from "./limits.mjs";
-import { Mailbox } from "./mailbox.mjs";
-import { allowsMore, completeSettings, pauseAfter } from "./policy.mjs";
+import { Mailbox } from "./orders.mjs";
+import { Limits, allowsMore, completeSettings, pauseAfter, warner } from "./policy.mjs";
 import { Quiet } from "./quiet.mjs";
 import { toJson } from "./values.mjs";
 
@@ -31,6 +29,8 @@ export class Run {
   #deadline;
   #attempt = null;
   #replayed = null;
+  #over = false;
+  #letGoAs = null;
   #closing = null;
   #interrupted = null;
   #onInterrupt = ignore;
@@ -79,14 +79,20 @@ export class Run {
   }
 
   #interrupt(outcome) {
-    if (this.#closing !== null) {
-      // A run that is over can be let go, but it ends as it has.
-      if (outcome.kind === "suspended" || outcome.kind === "full") this.#closing.interrupt(outcome);
+    if (this.#over) {
+      this.#interruptClosing(outcome);
       return;
     }
     this.#interrupted ??= outcome;
     this.#attempt?.end(outcome);
     this.#onInterrupt(outcome);
+  }
+
+  /** A run that is over can be let go, but it ends as it has. */
+  #interruptClosing(outcome) {
+    if (outcome.kind !== "suspended" && outcome.kind !== "full") return;
+    this.#letGoAs ??= outcome;
+    this.#closing?.interrupt(outcome);
   }
 
   /** Carry one attempt of the body out; true if another follows. */
@@ -120,30 +126,35 @@ export class Run {
   }
 
   async #body(past) {
-    const { workflow, outcome } = await this.#loaded();
+    const { code, outcome } = await this.#loaded();
     if (outcome !== undefined) return outcome;
     this.#attempt = this.#createAttempt(Attempt, past);
     const patience = this.#settings.step.timeout_ms || Infinity;
     this.#attempt.quiet = new Quiet(this.#attempt, { ...this.#hello, patience, deadline: this.#deadline });
-    return this.#start(workflow, this.#attempt);
+    return this.#start(code, this.#attempt);
   }
 
   #createAttempt(Kind, past) {
     return new Kind(this.#port, past, { limits: this.#limits, mailbox: this.#mailbox });
   }
 
-  #start(workflow, attempt) {
-    const api = createApi(attempt, this.#order, { stepDefaults: this.#settings.step, folder: this.#folder });
+  #start({ workflow, kinds }, attempt) {
+    const api = createApi(attempt, this.#order, { stepDefaults: this.#settings.step, folder: this.#folder, kinds });
     // Every attempt gets an input of its own: the code may change what it was given.
     const input = parse(stringify(this.#order.input ?? null));
     return attempt.run(() => workflow(input, api));
   }
 
-  /** Return the workflow function, or the outcome if there is none or an interruption came first. */
+  async #loadCode() {
+    const workflow = await this.#load();
+    return { workflow, kinds: await kindsFor(workflow) };
+  }
+
+  /** Return the code, or the outcome if there is none or an interruption came first. */
   async #loaded() {
     const interrupted = new Promise((resolve) => (this.#onInterrupt = (outcome) => resolve({ outcome })));
-    const loaded = this.#load().then(
-      (workflow) => ({ workflow }),
+    const loaded = this.#loadCode().then(
+      (code) => ({ code }),
       (error) => ({ outcome: { kind: "refused", error } }),
     );
     const first = await Promise.race([loaded, interrupted]);
@@ -213,7 +224,7 @@ export class Run {
   }
 
   async #canceled({ inbox, reason, acknowledged }) {
-    this.#closing = this.#createClosing();
+    this.#over = true;
     if (!acknowledged) {
       this.#port.journal.append("canceling", { inbox, reason });
       await this.#sync();
@@ -228,19 +239,26 @@ export class Run {
 
   /** Let what is in flight end, clean up, and end as `end` says. */
   async #close(end, why = OVER) {
-    this.#closing ??= this.#createClosing();
+    this.#over = true;
     await this.#abandon(why);
-    const interrupted = await this.#closing.carryOut(end, this.#attempt);
+    const interrupted = await this.#cleanUp(end);
     return interrupted === null ? this.#finish(end) : this.#letGo("released", { reason: interrupted.reason });
   }
 
-  #createClosing() {
+  /** Clean up, if there is anything to; returns what has interrupted it, or null. */
+  async #cleanUp(end) {
+    const canceled = end.status === "canceled";
+    const attempt = this.#attempt?.knowsAll ? this.#attempt : null;
+    const needed = attempt === null ? this.#port.journal.read().mayNeedCleanUp(canceled) : attempt.needsCleanUp(canceled);
+    if (!needed) return null;
+    const { Closing } = await import("./closing.mjs");
     const replay = async (Kind, past) => {
-      const workflow = await this.#load();
+      const code = await this.#loadCode();
       this.#replayed = this.#createAttempt(Kind, past);
-      return { attempt: this.#replayed, outcome: this.#start(workflow, this.#replayed) };
+      return { attempt: this.#replayed, outcome: this.#start(code, this.#replayed) };
     };
-    return new Closing(this.#port, { order: this.#order, settings: this.#settings, limits: this.#limits, replay });
+    this.#closing = new Closing(this.#port, { order: this.#order, settings: this.#settings, limits: this.#limits, replay, interrupted: this.#letGoAs });
+    return this.#closing.carryOut(end, attempt);
   }
 
   async #finish(fields, raw = "") {
