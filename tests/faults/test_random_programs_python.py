@@ -14,7 +14,7 @@ from tests.python_worker.crashes import CrashingRun
 from tests.support.workers import Bench
 
 FULL = os.environ.get("TYOW_FULL") == "1"
-PROGRAMS = 2000 if FULL else 30
+PROGRAMS = int(os.environ.get("TYOW_PROGRAMS", "2000" if FULL else "30"))
 KILLED = 30 if FULL else 6
 FIRST_SEED = 10_000
 
@@ -27,15 +27,21 @@ def _end(record: Mapping[str, Any]) -> tuple[Any, ...]:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("is_async", [False, True], ids=["threads", "asyncio"])
 def test_i1_i3_programs_whose_writes_are_lost_at_random_end_the_same_in_every_replay(tmp_path: Path, *, is_async: bool) -> None:
-    crashes = 0
+    crashes = messages = 0
     for seed in range(FIRST_SEED, FIRST_SEED + PROGRAMS):
         run = CrashingRun(tmp_path / str(seed), seed, is_async=is_async)
         live = run.carry_out()
         crashes += run.crashes
 
         assert live["type"] == "finished", f"seed {seed}"
+        assert run.under_two_keys() == [], f"seed {seed}"
+        delivered = run.delivered()
+        assert len(set(delivered)) == len(delivered), f"seed {seed}: a message was delivered twice"
         assert _end(run.replay()) == _end(live), f"seed {seed}"
+        messages += len(delivered)
     assert crashes > PROGRAMS
+    assert messages > PROGRAMS // 10
+    print(f"{PROGRAMS} programs, {crashes} crashes, {messages} messages")
 
 
 @pytest.mark.timeout(600)

@@ -23,7 +23,7 @@ class CrashingRun:
 
     def __init__(self, folder: Path, seed: int, *, is_async: bool) -> None:
         """Create the run of a seed."""
-        self.folder, self.claim, self.crashes = folder, 0, 0
+        self.folder, self.claim, self.crashes, self._sent = folder, 0, 0, 0
         self._chance = random.Random(-seed - 1)
         self._code = folder / "code"
         self._code.mkdir(parents=True)
@@ -57,9 +57,33 @@ class CrashingRun:
         assert self._claim(0), (self.folder / "log").read_text()
         return self.records()[-1]
 
+    def _send(self) -> None:
+        """Put some messages into the inbox: signals, and the ends of children."""
+        inbox = self.folder / "inbox"
+        inbox.mkdir(exist_ok=True)
+        for _ in range(self._chance.randint(0, 3)):
+            self._sent += 1
+            name = self._chance.choice(programs.NAMES)
+            child = {"type": "child", "key": name, "run": "c", "status": "completed", "output": self._sent}
+            message = child if self._chance.random() < 0.3 else {"type": "signal", "name": name, "data": self._sent}
+            (inbox / f"{self._sent:06d}.json").write_bytes(encode_line({"id": str(self._sent), **message}))
+
+    def under_two_keys(self) -> list[str]:
+        """Return the steps whose effect was seen under more than one idempotency key or time."""
+        seen: dict[str, set[tuple[str, ...]]] = {}
+        for step, _, *under in (line.split() for line in self._executed()):
+            if under:
+                seen.setdefault(step, set()).add(tuple(under))
+        return [step for step, under in seen.items() if len(under) > 1]
+
+    def delivered(self) -> list[int]:
+        """Return the numbers of the messages that were taken, in order."""
+        return [record["inbox"] for record in self.records() if record["type"] in ("completed", "failed") and "inbox" in record]
+
     def _claim(self, crash_at: int) -> bool:
         """Let a worker take the run, and say whether it lived to finish it."""
         self.claim += 1
+        self._send()
         completed = {record["key"] for record in self.records() if record["type"] in ("completed", "failed")}
         before = self._executed()
         synced = mmap.mmap(-1, 8)
@@ -102,6 +126,7 @@ class CrashingRun:
             sys.stdout = sys.stderr = open(1, "w", closefd=False)  # noqa: SIM115 - pytest has replaced them
             sys.modules.pop("main", None)
             _crash_at(crash_at, synced)
+            journal._boot = f"boot {self.claim}"  # what cuts the unsynced tail cuts the power
             host.serve(str(worker))
         finally:
             os._exit(1)

@@ -1,4 +1,4 @@
-"""Random workflows: every seed is a program of branches, loops, repeated names, sleeps, retries and caught failures.
+"""Random workflows: every seed is a program of branches, loops, repeated names, retries, caught failures, sleeps, signals, children, time and chance.
 
 It is also the code of a workflow: the entry file of a worker imports `workflow` or `async_workflow`, and needs nothing else.
 """
@@ -27,6 +27,14 @@ def _operation(chance: random.Random, depth: int, *, is_async: bool) -> tuple[An
         return _block(chance, depth - 1, chance.randint(1, most), is_async=is_async)
 
     choice = chance.randrange(55 if depth == 0 else 100)
+    if choice < 12:
+        return (
+            _wait(chance)
+            if choice < 4
+            else ("values", chance.choice(("now", "random", "uuid", "patched")))
+            if choice < 8
+            else ("paid", chance.choice(NAMES))
+        )
     if choice < 45:
         fails = chance.choice((0, 0, 0, 1, 2))
         attempts = fails if fails and chance.random() < 0.06 else fails + 1
@@ -43,6 +51,12 @@ def _operation(chance: random.Random, depth: int, *, is_async: bool) -> tuple[An
     return ("try", inner(3), inner(1))
 
 
+def _wait(chance: random.Random) -> tuple[Any, ...]:
+    if chance.random() < 0.7:
+        return ("signal", chance.choice(NAMES[:2]), chance.choice((0, 2, 5)))
+    return ("child", chance.choice(NAMES), chance.choice((2, 5)))
+
+
 class _Machine:
     """What a running program knows."""
 
@@ -55,15 +69,19 @@ class _Machine:
         self.last = value
         self.log.append(value)
 
-    def effect(self, step: Any, fails: int) -> str:
-        """Leave a line where the test looks, and return what no other execution returns."""
+    def effect(self, step: Any, fails: int, *under: Any) -> str:
+        """Leave a line where the test looks, with what the effect is made `under`, and return what no other execution returns."""
         fd = os.open(self.effects, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
-        os.write(fd, f"{step.key} {step.attempt}\n".encode())
+        os.write(fd, (" ".join(map(str, (step.key, step.attempt, *under))) + "\n").encode())
         os.close(fd)
         if step.attempt <= fails:
             message = f"failed {step.key} {step.attempt}"
             raise ValueError(message)
         return f"{step.key}:{os.urandom(3).hex()}"
+
+    def value(self, kind: str) -> Any:
+        """Return what a call gives that returns at once."""
+        return self.ctx.patched(f"marker-{len(self.log)}") if kind == "patched" else getattr(self.ctx, kind)()
 
     def retry(self, attempts: int) -> dict[str, Any]:
         return {"max_attempts": attempts, "initial_interval": "2ms", "jitter": False}
@@ -93,6 +111,26 @@ def _step(machine: _Machine, name: str, ms: int, fails: int, attempts: int) -> N
     machine.note(machine.ctx.step(name, body, retry=machine.retry(attempts)))
 
 
+def _paid(machine: _Machine, name: str) -> None:
+    key, at = machine.ctx.uuid(), machine.ctx.now()
+    machine.note(machine.ctx.step(name, lambda step: machine.effect(step, 0, key, at)))
+
+
+def _values(machine: _Machine, kind: str) -> None:
+    machine.note(machine.value(kind))
+
+
+def _signal(machine: _Machine, name: str, ms: int) -> None:
+    machine.note(machine.ctx.wait_for_signal(name, timeout=f"{ms}ms"))
+
+
+def _child(machine: _Machine, name: str, ms: int) -> None:
+    try:
+        machine.note(machine.ctx.run_workflow("other", name=name, timeout=f"{ms}ms"))
+    except Exception as error:
+        machine.note(str(error))
+
+
 def _sleep(machine: _Machine, name: str, ms: int) -> None:
     machine.ctx.sleep(name, f"{ms}ms")
     machine.note(name)
@@ -119,7 +157,8 @@ def _try(machine: _Machine, body: list[Any], handler: list[Any]) -> None:
         _run(machine, handler)
 
 
-_STEPS: dict[str, Any] = {"step": _step, "sleep": _sleep, "branches": _branches, "loop": _loop, "if": _if, "try": _try}
+_STEPS: dict[str, Any] = {"step": _step, "paid": _paid, "values": _values, "signal": _signal, "child": _child, "sleep": _sleep, "branches": _branches, "loop": _loop,
+                          "if": _if, "try": _try}  # fmt: skip
 
 
 async def async_workflow(input: Any, ctx: Any) -> list[Any]:
@@ -144,6 +183,26 @@ async def _astep(machine: _Machine, name: str, ms: int, fails: int, attempts: in
         return machine.effect(step, fails)
 
     machine.note(await machine.ctx.step(name, later if ms else blocking, retry=machine.retry(attempts)))
+
+
+async def _apaid(machine: _Machine, name: str) -> None:
+    key, at = machine.ctx.uuid(), machine.ctx.now()
+    machine.note(await machine.ctx.step(name, lambda step: machine.effect(step, 0, key, at)))
+
+
+async def _avalues(machine: _Machine, kind: str) -> None:
+    machine.note(machine.value(kind))
+
+
+async def _asignal(machine: _Machine, name: str, ms: int) -> None:
+    machine.note(await machine.ctx.wait_for_signal(name, timeout=f"{ms}ms"))
+
+
+async def _achild(machine: _Machine, name: str, ms: int) -> None:
+    try:
+        machine.note(await machine.ctx.run_workflow("other", name=name, timeout=f"{ms}ms"))
+    except Exception as error:
+        machine.note(str(error))
 
 
 async def _asleep(machine: _Machine, name: str, ms: int) -> None:
@@ -192,4 +251,5 @@ async def _atry(machine: _Machine, body: list[Any], handler: list[Any]) -> None:
         await _arun(machine, handler)
 
 
-_ASTEPS: dict[str, Any] = {"step": _astep, "sleep": _asleep, "branches": _abranches, "loop": _aloop, "if": _aif, "try": _atry}
+_ASTEPS: dict[str, Any] = {"step": _astep, "paid": _apaid, "values": _avalues, "signal": _asignal, "child": _achild, "sleep": _asleep, "branches": _abranches,
+                           "loop": _aloop, "if": _aif, "try": _atry}  # fmt: skip

@@ -26,19 +26,22 @@ _STEP, _SLEEP, _PARALLEL = "ctx.step(name, fn)", "ctx.sleep(name, duration)", "c
 class RunInfo:
     """The run, read-only: `id`, `uid`, `incarnation`, `revision`, `version`, `folder`."""
 
-    __slots__ = ("_folder", "id", "incarnation", "revision", "uid", "version")
+    __slots__ = ("_folder", "_make", "id", "incarnation", "revision", "uid", "version")
 
-    def __init__(self, order: Mapping[str, Any], folder: str) -> None:
+    def __init__(self, order: Mapping[str, Any], folder: str, *, make: bool = True) -> None:
+        """Make `folder` when it is first asked for, with `make`."""
         keep = object.__setattr__
         keep(self, "id", order["run"])
         for name in ("uid", "incarnation", "revision", "version"):
             keep(self, name, order.get(name))
         keep(self, "_folder", folder)
+        keep(self, "_make", make)
 
     @property
     def folder(self) -> str:
         """A folder of the run's own, made when it is first asked for, kept as long as the journal."""
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)  # type: ignore[attr-defined]
+        if self._make:  # type: ignore[attr-defined]
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)  # type: ignore[attr-defined]
         return self._folder  # type: ignore[attr-defined,no-any-return]
 
     def __setattr__(self, name: str, value: object) -> NoReturn:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from ty_worker.history import Record
+    from ty_worker.verdict import Replay
 
 _LOCK, _WAKE = 3, 4
 _STORAGE = 70
@@ -39,7 +40,7 @@ class Host:
     """One worker. `plan`, `bodies`, `changed` and `run_over` are called from any thread, the rest from the one that controls."""
 
     def __init__(self, folder: str) -> None:
-        self.id, self.park_after_ms = "", 0
+        self.id, self.park_after_ms, self._folder = "", 0, folder
         self.code: Code
         self.pool = Pool()
         self._orders = Orders(folder + "/orders")
@@ -48,7 +49,7 @@ class Host:
         self.linger = 0.0
         self._changed = ""
         self._lock = allocate_lock()
-        self._runs: list[Run] = []
+        self._runs: list[Run | Replay] = []
         self._draining = self._suspending = self._served = False
         self._leftovers = 0
         self._idle_since = monotonic()
@@ -113,7 +114,7 @@ class Host:
         output.report(f"the storage of a journal failed: {message}")
         _exit(_STORAGE)
 
-    def run_over(self, run: Run) -> None:
+    def run_over(self, run: Run | Replay) -> None:
         """Let a run go."""
         with self._lock:
             self._runs.remove(run)
@@ -159,7 +160,7 @@ class Host:
                 self._suspend()
         return awake
 
-    def _hosted(self) -> list[Run]:
+    def _hosted(self) -> list[Run | Replay]:
         with self._lock:
             return list(self._runs)
 
@@ -167,7 +168,7 @@ class Host:
         for record in self._orders.read():
             if record["type"] == "hello" and not self._capacity:
                 self._greet(record)
-            elif record["type"] == "order":
+            elif record["type"] in ("order", "replay"):
                 self._waiting.append(record)
             elif record["type"] == "drain":
                 self._draining = True
@@ -194,9 +195,15 @@ class Host:
         return not stopping and len(self._runs) < self._capacity
 
     def _take(self, order: Record) -> None:
-        prefix = order["prefix"]
-        printed = output.Output(prefix + "output.log", self._output if self._capacity == 1 else -1)
-        run = Run(self, order, printed)
+        own = self._output if self._capacity == 1 else -1
+        run: Run | Replay
+        if order["type"] == "replay":
+            from ty_worker.verdict import Replay
+
+            self._draining = True
+            run = Replay(self, order, output.Output(self._log, own), self._folder + "/verdict.json")
+        else:
+            run = Run(self, order, output.Output(order["prefix"] + "output.log", own))
         with self._lock:
             self._runs.append(run)
         self._served = True

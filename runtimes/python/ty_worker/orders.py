@@ -22,7 +22,7 @@ class Orders:
 
     def read(self) -> list[Record]:
         """Return the orders that have come since the last look."""
-        data = _read(self._path, self._offset)
+        data = read_file(self._path, self._offset)
         length = whole_length(data)
         self._offset += length
         return decode_lines(data[:length])
@@ -54,7 +54,7 @@ class Inbox:
 
     def _next(self) -> Record | None:
         try:
-            records = decode_lines(_read(f"{self._folder}/{self.number + 1:06d}.json", 0))
+            records = decode_lines(read_file(f"{self._folder}/{self.number + 1:06d}.json", 0))
         except DamageError:
             return None
         return records[0] if records else None
@@ -70,7 +70,7 @@ def _address(message: Record) -> str | None:
     return "cancel" if kind == "cancel" else None
 
 
-def _read(path: str, offset: int) -> bytes:
+def read_file(path: str, offset: int) -> bytes:
     """Return what a file holds from `offset` on; nothing if there is no such file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
