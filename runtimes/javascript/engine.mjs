@@ -15,6 +15,7 @@ const ignore = () => undefined;
  * records. One with a result has `durable` (whether that is synced before it is released), `start(call)`, `resume(call, recorded)`,
  * `halt(call, reason)`, for what can wait `wait(call)`, and for what waits for messages `deliver(call)`; `effect` says that something
  * outside follows from its request, `abandons` that it leaves a record if the body ends before it, `asked(call)` sees every call.
+ * `kept(call)` is what its request records if the result comes from the memo.
  * One that returns at once has `value(call, found)` and `noted(call, position)`, and `unnamed`, its name where it is given none.
  */
 export class Attempt {
@@ -226,7 +227,7 @@ export class Attempt {
     const memo = this.past.memo.get(key);
     const known = memo?.kind === kind.name;
     if (kind.effect && !known && this.effects > journal.synced) journal.syncNow();
-    const fields = known ? { memo: true, ...(kind.noted && kind.fields(call)) } : kind.fields(call);
+    const fields = known ? { memo: true, ...(kind.noted ? kind.fields(call) : kind.kept?.(call)) } : kind.fields(call);
     const position = journal.append("requested", { key, kind: kind.name, after: this.released, ...fields });
     if (call.repeats) this.#warnOfRepeat(key);
     if (this.stopped) return;

@@ -40,6 +40,11 @@ export class Steps {
     return { try: 1, timeout_ms: policy.timeout_ms > 0 ? policy.timeout_ms : undefined, compensate: policy.compensate && true };
   }
 
+  /** Return what the request of a call records whose result comes from the memo. */
+  kept({ details: { policy } }) {
+    return { compensate: policy.compensate && true };
+  }
+
   /** Begin the first try. */
   start(call) {
     call.failures = 0;
