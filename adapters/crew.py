@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.processes import Worker, is_locked, read_worker, spawn
-from reconciler.journal import History
+from adapters.processes import Worker, is_locked, kill_tree, ran_out_of_space, read_worker, spawn
+from reconciler.history import History
 
-_LOG_KEPT_SECONDS = 86_400
+_KEPT_SECONDS = 86_400
+_HANDING_MARGIN = 2.0
 
 
 class Crew:
@@ -36,7 +37,8 @@ class Crew:
     def with_room(self, place: str, capacity: int) -> Worker | None:
         """Return a living worker of a place that can take one more run."""
         for worker in self.living().values():
-            if worker.hello.get("place") == place and not worker.drained and len(worker.orders) < capacity and worker.end >= 0 and worker.alive():
+            busy = worker.drained or worker.handing_since is not None
+            if worker.hello.get("place") == place and not busy and len(worker.orders) < capacity and worker.end >= 0 and worker.alive():
                 return worker
         return None
 
@@ -61,6 +63,19 @@ class Crew:
         if worker is not None and worker.orders.get(uid) == history.claim:
             del worker.orders[uid]
 
+    def handed_over(self, worker: Worker, keep: str) -> bool:
+        """Tell a worker to let every run but one go on elsewhere, and say whether it has, or had its time."""
+        others = [uid for uid in list(worker.orders) if uid != keep]
+        histories = [history for uid in others if (history := self._history(uid)) is not None]
+        if not [uid for uid in worker.orders if uid != keep]:
+            return True
+        now = time.time()  # noqa: TID251
+        if worker.handing_since is None:
+            worker.handing_since = now
+            worker.append([{"type": "hand-over", "keep": keep, "since": now}])
+        grace = max((history.order["settings"]["cancel"]["grace_ms"] for history in histories), default=0)
+        return now > worker.handing_since + grace / 1000 + _HANDING_MARGIN
+
     def bury(self) -> list[str]:
         """Forget the workers that have died since the last look, and return the runs that were ordered from them."""
         uids: list[str] = []
@@ -68,6 +83,8 @@ class Crew:
             if not worker.alive():
                 worker.close()
                 del self.living()[worker.id]
+                if worker.handing_since is not None:
+                    kill_tree(worker.id)  # what the run that it kept has left behind
                 _sweep(Path(worker.folder))
                 uids += worker.orders
         return uids
@@ -75,8 +92,12 @@ class Crew:
     def sweep(self) -> None:
         """Remove the folders of dead workers. Only where workers are started: one that is just being started looks dead to others."""
         for entry in self._folder.iterdir():
-            if entry.name not in self.living() and not is_locked(str(entry / "lock")):
-                _sweep(entry)
+            if entry.name in self.living() or is_locked(str(entry / "lock")):
+                continue
+            worker = read_worker(str(entry))
+            if worker is not None and worker.handing_since is not None:
+                kill_tree(worker.id)
+            _sweep(entry)
 
     def ends(self) -> tuple[int, ...]:
         """Return the pipes that tell of deaths."""
@@ -90,10 +111,11 @@ class Crew:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the folder of a dead worker; what it printed outside of any run is kept for a day."""
-    log = folder / "log"
+    """Remove the folder of a dead worker; what it printed outside of any run is kept for a day, and so is the mark that it had no space."""
+    log, lock = folder / "log", folder / "lock"
     try:
-        if log.exists() and log.stat().st_size and time.time() - log.stat().st_mtime < _LOG_KEPT_SECONDS:  # noqa: TID251
+        spoke = (log.exists() and log.stat().st_size) or ran_out_of_space(str(lock))
+        if spoke and time.time() - folder.stat().st_mtime < _KEPT_SECONDS:  # noqa: TID251
             return
         for entry in folder.iterdir():
             entry.unlink()

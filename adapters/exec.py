@@ -4,19 +4,18 @@ Everything it knows is in its folder: `runs/`, `workers/`, `revisions/`, `deps/`
 the same, so nothing is handed over when a reconciler dies.
 """
 
-import errno
 import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from adapters.crew import Crew
-from adapters.interpreters import Interpreter, Interpreters
-from adapters.processes import Worker, is_locked, kill_tree, reap
+from adapters.interpreters import Interpreters
+from adapters.placing import ExecSettings, Placing, environment, no_room
+from adapters.processes import boot_id, has_children, is_locked, kill_tree, ran_out_of_space, reap
+from adapters.replays import replay
 from adapters.runfiles import RunFiles, finished, instant, seen, sync_folder
 from adapters.snapshots import Snapshots
-from reconciler.assets import asset
 from reconciler.compute import (
     Finding,
     Finished,
@@ -35,31 +34,17 @@ from reconciler.compute import (
     Revision,
     Unclaimed,
     Unknown,
+    Verdict,
     Watched,
 )
-from reconciler.digest import Json, digest_of
+from reconciler.digest import Json
 from reconciler.errors import DamagedError, RejectedError, UnavailableError
-from reconciler.journal import PROTOCOL, History, fold
+from reconciler.history import History, Reader
+from reconciler.journal import accepted, decode_lines
 from reconciler.model import Status
-from reconciler.values import frozen
+from reconciler.values import replace
 
-# What a worker inherits; everything else comes from `spec.env`.
-_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
-_NODE_FLAGS = ("--experimental-detect-module", "--disable-warning=ExperimentalWarning", "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON")
 _FOLDERS = ("runs", "workers", "changed", "revisions", "deps")
-_BATCH = 16
-
-
-@frozen
-class ExecSettings:
-    """What the settings say of this adapter; durations in milliseconds."""
-
-    work_dir: str
-    node: str = ""
-    python: str = ""
-    runs_per_worker: int = 1
-    linger_ms: int = 5000
-    park_after_ms: int = 120_000
 
 
 class ExecAdapter:
@@ -74,7 +59,8 @@ class ExecAdapter:
         self._interpreters = Interpreters({"node": settings.node, "python": settings.python}, self._dir / "interpreters.json")
         self._snapshots = Snapshots(self._dir)
         self._crew = Crew(self._dir / "workers", self._quietly)
-        self._read: dict[str, tuple[int, History | None]] = {}
+        self._placing = Placing(settings, self._interpreters, self._snapshots, self._crew, self._files)
+        self._read: dict[str, tuple[int, Reader]] = {}
 
     # Revisions
 
@@ -121,15 +107,20 @@ class ExecAdapter:
                 return Missing()
             if history.finished is not None:
                 return finished(history, size)
-            facts = seen(history, size)
+            facts = seen(history, size, boot=boot_id())
             if history.let_go is not None and history.claim >= claim:
+                facts = replace(facts, mail=history.unread(self._files(uid).messages()))
                 return LetGo(facts, history.let_go, Status(history.status), instant(history.due()))
             if history.claim >= claim and is_locked(self._lock(history.worker)):
                 return Live(facts, Status(history.status), instant(history.due()))
             ordered = history.claim < claim and self._crew.has_order(uid, claim)
             if self._files(uid).size() != size:
                 continue  # written between the read and the look at the lock
-            return Unclaimed(facts, ordered) if history.claim < claim else Gone(facts)
+            if history.claim < claim:
+                return Unclaimed(facts, ordered)
+            if ran_out_of_space(self._lock(history.worker)):
+                return LetGo(facts, "no-space", Status(history.status), None)
+            return Gone(facts)
 
     def start(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:  # noqa: ARG002  # a spawn is too quick to tell of
         """Write first records, then hand each worker its share: idempotent, since a claim is taken once only."""
@@ -137,16 +128,17 @@ class ExecAdapter:
         self._crew.sweep()
         outcomes: list[Outcome] = []
         ready = []
+        before: dict[str, str] = {}
         created = False
         for order in orders:
             try:
-                written = self._files(order.uid).create(order.first)
+                written = self._create(order.uid, order.first)
                 history = None if written else self._history(order.uid)[1]
             except (RejectedError, DamagedError) as error:
                 outcomes.append(Refused(order.uid, "conflict", str(error), again=False))
                 continue
             except (UnavailableError, OSError) as error:
-                outcomes.append(_no_room(order, error))
+                outcomes.append(no_room(order, error))
                 continue
             created |= written
             if history is not None and (history.finished is not None or history.claim >= order.claim):
@@ -154,74 +146,12 @@ class ExecAdapter:
                 continue
             if not written:
                 self._files(order.uid).cut_torn_tail()
+            if history is not None and history.let_go is None and history.worker and ran_out_of_space(self._lock(history.worker)):
+                before[order.uid] = "no-space"
             ready.append(order)
         if created:
             sync_folder(str(self._dir / "runs"))
-        return outcomes + self._hand_over(ready)
-
-    def _hand_over(self, orders: Sequence[Order]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        shares: dict[str, list[dict[str, Any]]] = {}
-        for order in orders:
-            if not self._snapshots.present([order.revision.digest]):
-                message = f"revision {order.revision.digest[:12]} of workflow {order.revision.workflow!r} is not deployed here"
-                outcomes.append(Refused(order.uid, "revision-missing", message, again=True))
-                continue
-            line = {"type": "order", "uid": order.uid, "claim": order.claim, "prefix": self._files(order.uid).prefix}
-            try:
-                worker = self._place(order, line)
-            except RejectedError as error:
-                outcomes.append(Refused(order.uid, "runtime-missing", str(error), again=False))
-            except (UnavailableError, OSError) as error:
-                outcomes.append(_no_room(order, error))
-            else:
-                outcomes.append(Ordered(order.uid))
-                if worker.orders.get(order.uid) != order.claim:
-                    shares.setdefault(worker.id, []).append(line)
-                    worker.orders[order.uid] = order.claim
-                if len(shares.get(worker.id, ())) >= _BATCH:
-                    worker.append(shares.pop(worker.id))
-        for name, lines in shares.items():
-            self._crew.living()[name].append(lines)
-        return outcomes
-
-    def _place(self, order: Order, line: Mapping[str, Any]) -> Worker:
-        """Return the worker that takes an order: one of its revision with room, else a new one, which has the order already."""
-        capacity = 1 if order.alone else int(order.revision.block.get("runsPerWorker", self._settings.runs_per_worker))
-        env = self._environment(order.env)
-        place = digest_of([order.revision.digest, sorted(env.items()), capacity])
-        worker = self._crew.with_room(place, capacity) if capacity > 1 else None
-        return worker or self._spawn(order, line, env, capacity, place)
-
-    def _spawn(self, order: Order, line: Mapping[str, Any], env: Mapping[str, str], capacity: int, place: str) -> Worker:
-        interpreter = self._interpreters.get(order.revision.runtime)
-        digest = order.revision.digest
-        hello = {
-            "type": "hello",
-            "protocol": PROTOCOL,
-            "worker": f"w{secrets.token_hex(6)}",
-            "revision": digest,
-            "code": self._snapshots.code(digest),
-            "entry": order.revision.entry,
-            "paths": self._snapshots.paths(digest, interpreter),
-            "capacity": capacity,
-            "linger_ms": self._settings.linger_ms,
-            "park_after_ms": self._settings.park_after_ms,
-            "changed": str(self._dir / "changed"),
-            "place": place,
-        }
-        output = self._files(order.uid).output if capacity == 1 else ""
-        return self._crew.engage(hello, [line], self._command(interpreter), env, output)
-
-    def _command(self, interpreter: Interpreter) -> list[str]:
-        if interpreter.runtime == "node":
-            return [interpreter.path, *_NODE_FLAGS, str(asset("runtimes", "javascript", "worker.mjs"))]
-        return [interpreter.path, "-I", "-S", str(asset("runtimes", "python", "worker.py"))]
-
-    @staticmethod
-    def _environment(own: Mapping[str, str]) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith("LC_")}
-        return {**inherited, **own}
+        return outcomes + self._placing.hand_over(ready, before)
 
     def send(self, uid: str, message: Mapping[str, Any]) -> None:
         """Put a message into the inbox and wake whoever holds the run."""
@@ -232,19 +162,23 @@ class ExecAdapter:
             worker.wake()
 
     def kill(self, uid: str) -> None:
-        """Kill the worker that holds the run, and everything it started; one that hosts others is left to them once this run has ended."""
+        """Kill the worker that holds the run, and everything it started; other runs that it holds go on elsewhere first."""
         history = self._history(uid)[1]
         if history is None or not history.worker or history.let_go is not None:
             return
         worker = self._crew.living().get(history.worker)
-        if history.finished is None or worker is None or worker.hello["capacity"] == 1:
+        if worker is None or worker.hello["capacity"] == 1:
             kill_tree(history.worker)
+        elif history.finished is not None and not has_children(worker.id):
+            return  # it left nothing behind
+        elif self._crew.handed_over(worker, uid):
+            kill_tree(worker.id)
 
     def end(self, uid: str, claim: int, first: Mapping[str, Any], finished_record: Mapping[str, Any]) -> Finished:
         """Write the terminal record of a run whose worker is proven dead; one that is there already stays."""
         self._make_folders()
         files = self._files(uid)
-        if files.create(first):
+        if self._create(uid, first):
             sync_folder(str(self._dir / "runs"))
         history = self._history(uid)[1]
         if history is not None and history.finished is None and history.let_go is None and is_locked(self._lock(history.worker)):
@@ -258,6 +192,21 @@ class ExecAdapter:
     def history(self, uid: str) -> History | None:
         """Return what the journal tells."""
         return self._history(uid)[1]
+
+    def records(self, uid: str) -> list[Mapping[str, Any]]:
+        """Return the records that count."""
+        try:
+            return accepted(decode_lines(self._files(uid).read()))[0]
+        except OSError as error:
+            message = f"{self._files(uid).journal} cannot be read: {error.strerror}"
+            raise UnavailableError(message) from error
+
+    def replay(self, uid: str, revision: Revision, progress: Progress) -> Verdict:
+        """Let a worker of that revision look at the journal."""
+        progress(f"replaying against revision {revision.digest[:12]}")
+        order = {"type": "replay", "uid": uid, "prefix": self._files(uid).prefix}
+        env = environment({variable.name: variable.value for variable in revision.env if variable.value is not None})
+        return replay(self._dir / "replays", self._placing.hello(revision, 1), order, self._placing.command(revision.runtime), env)
 
     def output(self, uid: str, offset: int = 0) -> Iterator[bytes]:
         """Return what was printed, from `offset` on."""
@@ -332,30 +281,44 @@ class ExecAdapter:
             (self._dir / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         self._interpreters.save()
 
-    def _history(self, uid: str) -> tuple[int, History | None]:
-        """Return a journal's size and what it tells; one that has not grown is not read again."""
+    def _create(self, uid: str, first: Mapping[str, Any]) -> bool:
+        """Write the first record of a run unless one is there; say whether it was written. Raises RejectedError for another run's record."""
         files = self._files(uid)
+        if files.create(first):
+            return True
+        history = self._history(uid)[1]
+        if history is None:
+            files.create_again(first)
+            return True
+        theirs, ours = history.order, first
+        if (theirs["uid"], theirs["spec_hash"]) != (ours["uid"], ours["spec_hash"]):
+            message = f"{files.journal} holds run {theirs['run']!r} with spec {theirs['spec_hash'][:12]}, not {ours['run']!r} with spec {ours['spec_hash'][:12]}"
+            raise RejectedError(message)
+        return False
+
+    def _history(self, uid: str) -> tuple[int, History | None]:
+        """Return a journal's size and what it tells; of one that has grown only what is new is read."""
+        files = self._files(uid)
+        size, reader = self._read.get(uid, (-1, Reader()))
         try:
-            size = files.size()
-            known = self._read.get(uid)
-            data = b"" if known is not None and known[0] == size else files.read()
+            now = files.size()
+            if now == size:
+                return size, reader.history
+            if now < reader.consumed:
+                reader = Reader()
+            data = files.read(reader.consumed)
         except OSError as error:
             message = f"{files.journal} cannot be read: {error.strerror}"
             raise UnavailableError(message) from error
-        if known is None or known[0] != size:
-            known = (len(data), fold(data)) if data else (size, None)
-            self._read[uid] = known
-            self._crew.let_go(uid, known[1])
-        return known
+        self._read.pop(uid, None)  # a reader that finds damage is of no use
+        reader_size = reader.consumed + len(data) if now >= 0 else -1
+        reader.feed(data)
+        self._read[uid] = (reader_size, reader)
+        self._crew.let_go(uid, reader.history)
+        return reader_size, reader.history
 
     def _quietly(self, uid: str) -> History | None:
         try:
             return self._history(uid)[1]
         except (DamagedError, UnavailableError):
             return None
-
-
-def _no_room(order: Order, error: Exception) -> Refused:
-    said = error.strerror if isinstance(error, OSError) else str(error)
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return Refused(order.uid, "no-space" if full else "unavailable", f"the run could not be handed to a worker: {said}", again=True)

@@ -5,7 +5,9 @@ import fcntl
 import os
 import select
 import signal
+import stat
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ class Worker:
     orders: dict[str, int] = made(default_factory=dict)
     end: int = -1
     drained: bool = False
+    handing_since: float | None = None
 
     @property
     def id(self) -> str:
@@ -88,7 +91,8 @@ def read_worker(folder: str) -> Worker | None:
     if not records or records[0]["type"] != "hello":
         return None
     orders = {record["uid"]: record["claim"] for record in records if record["type"] == "order"}
-    return Worker(folder, records[0], orders, drained=any(record["type"] == "drain" for record in records))
+    since = next((float(record["since"]) for record in records if record["type"] == "hand-over"), None)
+    return Worker(folder, records[0], orders, drained=any(record["type"] == "drain" for record in records), handing_since=since)
 
 
 def spawn(
@@ -126,6 +130,31 @@ def spawn(
         for fd in (lock, wake, *high):
             os.close(fd)
     return worker
+
+
+def ran_out_of_space(lock: str) -> bool:
+    """Say whether a worker left the mark of one that had no room for its last record."""
+    try:
+        return bool(os.stat(lock).st_mode & stat.S_ISVTX)
+    except FileNotFoundError:
+        return False
+
+
+@cache
+def boot_id() -> str | None:
+    """Return the id of the machine's present boot, None where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+def has_children(worker_id: str) -> bool:
+    """Say whether a worker has started processes that are still there."""
+    marked = list(_marked(worker_id))
+    for pidfd in marked:
+        os.close(pidfd)
+    return len(marked) > 1
 
 
 def reap() -> None:

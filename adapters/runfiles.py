@@ -6,9 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.compute import Finished, Seen
-from reconciler.errors import DamagedError, RejectedError
-from reconciler.journal import RECONCILER, History, decode_line, encode_line, fold, whole_length
+from reconciler.compute import Ask, Finished, Seen
+from reconciler.errors import DamagedError
+from reconciler.history import ASKING, History, died_with_machine, fold
+from reconciler.journal import RECONCILER, decode_line, encode_line, whole_length
 from reconciler.model import Status
 from reconciler.values import frozen
 
@@ -48,41 +49,32 @@ class RunFiles:
         except FileNotFoundError:
             return -1
 
-    def read(self) -> bytes:
-        """Return the journal's bytes, empty if there is none."""
+    def read(self, offset: int = 0) -> bytes:
+        """Return the journal's bytes from `offset` on, empty if there is none."""
         try:
             with open(self.journal, "rb") as file:
+                file.seek(offset)
                 return file.read()
         except FileNotFoundError:
             return b""
 
     def create(self, first: Mapping[str, Any]) -> bool:
-        """Write the first record of a run unless one is there; say whether it was written.
-
-        The caller syncs the folder, once for a batch. Raises RejectedError if another run's record is there.
-        """
+        """Write the first record of a run unless there is a journal; say whether it was written. The caller syncs the folder, once for a batch."""
         try:
             fd = os.open(self.journal, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except FileExistsError:
-            return self._adopt(first)
+            return False
         try:
             os.write(fd, encode_line(first))
         finally:
             os.close(fd)
         return True
 
-    def _adopt(self, first: Mapping[str, Any]) -> bool:
-        history = fold(self.read())
-        if history is None:
-            os.truncate(self.journal, 0)
-            with open(self.journal, "ab", buffering=0) as file:
-                file.write(encode_line(first))
-            return True
-        theirs, ours = history.order, first
-        if (theirs["uid"], theirs["spec_hash"]) != (ours["uid"], ours["spec_hash"]):
-            message = f"{self.journal} holds run {theirs['run']!r} with spec {theirs['spec_hash'][:12]}, not {ours['run']!r} with spec {ours['spec_hash'][:12]}"
-            raise RejectedError(message)
-        return False
+    def create_again(self, first: Mapping[str, Any]) -> None:
+        """Write the first record into a journal that is there and was never created: empty, or NULs, after a power cut."""
+        os.truncate(self.journal, 0)
+        with open(self.journal, "ab", buffering=0) as file:
+            file.write(encode_line(first))
 
     def cut_torn_tail(self) -> None:
         """Cut what a dying writer left of its last line. Only for runs without a living worker."""
@@ -126,6 +118,14 @@ class RunFiles:
         os.rename(temporary, os.path.join(self.inbox, f"{number:06d}.json"))
         sync_folder(self.inbox)
 
+    def messages(self) -> int:
+        """Return the highest number in the inbox, 0 if it is empty."""
+        try:
+            names = os.listdir(self.inbox)
+        except FileNotFoundError:
+            return 0
+        return max((int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit()), default=0)
+
     def _message(self, name: str) -> Mapping[str, Any]:
         try:
             return decode_line(Path(self.inbox, name).read_bytes().rstrip(b"\n"))
@@ -166,10 +166,30 @@ def instant(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def seen(history: History, size: int) -> Seen:
-    """Say how far a run has come, from its journal."""
+def seen(history: History, size: int, *, boot: str | None = None) -> Seen:
+    """Say how far a run has come, from its journal; `boot` is the machine's present boot."""
     barren = 1 if history.fruitful else history.barren_deaths + 1
-    return Seen(history.claim, size, history.attempt, instant(history.started_at), barren, history.deaths, history.graces)
+    if died_with_machine(history.boot, boot):
+        barren = history.barren_deaths
+    return Seen(
+        claim=history.claim,
+        size=size,
+        attempt=history.attempt,
+        started_at=instant(history.started_at),
+        barren=barren,
+        deaths=history.deaths,
+        graces=history.graces,
+        asks=tuple(
+            Ask(call.key, call.kind, history.attempt, call.request)
+            for call in history.calls.values()
+            if call.status == "running" and call.kind in ASKING
+        ),
+        undoes=history.undoes,
+        on_cancel=history.on_cancel,
+        winding_down=history.canceling is not None or history.ending is not None,
+        overrun_at=history.overrun_at(),
+        claimed_at=instant(history.claimed_at),
+    )
 
 
 def finished(history: History, size: int) -> Finished:

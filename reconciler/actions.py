@@ -42,7 +42,7 @@ class Start:
 
 @frozen
 class Claim:
-    """Hand a run to a worker under a claim. `cause` is `start`, `wake`, `takeover`, `resume` or `again`."""
+    """Hand a run to a worker under a claim. `cause` is `start`, `wake`, `message`, `takeover`, `resume`, `again` or `clean-up`."""
 
     run: ActiveRun
     claim: int
@@ -60,6 +60,24 @@ class Edit:
     changes: Mapping[str, Json]
     reason: str
     source: Source
+
+
+@frozen
+class Send:
+    """Put a message into the inbox of a run: remembered first, and delivered once there is an inbox (`deliver`)."""
+
+    run: ActiveRun
+    id: str
+    message: Mapping[str, Json]
+    reason: str
+    deliver: bool
+
+
+@frozen
+class Fulfil:
+    """Remember that a request is done; what it asked for is in the same plan."""
+
+    request: int
 
 
 @frozen
@@ -100,7 +118,7 @@ class Postpone:
     seconds: float | None = None
 
 
-Action = Deploy | RemoveWorkflow | Start | Claim | Edit | Cancel | Kill | End | Postpone
+Action = Deploy | RemoveWorkflow | Start | Claim | Edit | Send | Fulfil | Cancel | Kill | End | Postpone
 
 
 @frozen
@@ -186,5 +204,8 @@ def change_of(action: Action) -> Change | None:
             return Change(">", "run", run.name, "kill", reason, run.source, run.status.value, None)
         case End(run, status, _, message):
             return Change(">", "run", run.name, _ENDS.get(status, "end"), message, run.source, run.status.value, status.value)
-        case Postpone():
+        case Send(run, _, message, reason):
+            what = f"signal {message['name']}" if message["type"] == "signal" else "tell"
+            return Change(">", "run", run.name, what, reason, run.source, None, None)
+        case Postpone() | Fulfil():
             return None

@@ -4,18 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Kill, Plan, Postpone, RemoveWorkflow, Start
+from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Plan, Postpone, RemoveWorkflow, Send, Start
 from reconciler.clock import Clock
 from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Progress, Refused, Unclaimed
 from reconciler.digest import Json
 from reconciler.errors import RejectedError, TyOpenworkflowError, UnavailableError
+from reconciler.history import memo_of
 from reconciler.instants import stamp
 from reconciler.journal import PROTOCOL
 from reconciler.model import Code, Place, Status
 from reconciler.observe import status_of
 from reconciler.plan.workflows import workflow_facts
 from reconciler.recorded import ActiveRun, KnownWorkflow, Recorded
-from reconciler.state import Store, events, runs, workflows
+from reconciler.state import Store, events, messages, runs, workflows
 from reconciler.values import frozen, made, mutable
 
 T = TypeVar("T", bound=Action)
@@ -40,6 +41,7 @@ class Applied:
     failures: list[Failure] = made(default_factory=list)
     started: list[str] = made(default_factory=list)
     ended: list[str] = made(default_factory=list)
+    told: list[str] = made(default_factory=list)
 
 
 @frozen
@@ -82,11 +84,12 @@ def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
     _intend(hands, plan.actions)
     lost = _deploy(hands, place, folder, _of(plan, Deploy), done)
     claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in lost]
-    _intend_claims(hands, claims)
-    _claim(hands, claims, done)
+    _tell(hands, [send for send in _of(plan, Send) if send.deliver], done)
     for action in plan.actions:
         if isinstance(action, Cancel | Kill | End):
             _end_one(hands, action, done)
+    _intend_claims(hands, claims)
+    _claim(hands, claims, done)
     _remove(hands, place, _of(plan, RemoveWorkflow))
     return done
 
@@ -108,10 +111,31 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> None:
                         events.add_event(store, run.place, f"run/{run.name}", "asked-for", f"incarnation {run.incarnation}", now=now)
                 case Edit(uid, _, changes):
                     runs.edit_run(store, uid, changes)
+                case Send(run, number, message, reason):
+                    if messages.remember(store, run.uid, number, message, now=now) and message["type"] == "signal":
+                        events.add_event(store, run.place, f"run/{run.name}", "signal", f"{message['name']}: {reason}", now=now)
+                case Fulfil(request):
+                    events.request_handled(store, request, now=now)
                 case Postpone(run, reason, message, seconds):
                     until = None if seconds is None else now + timedelta(seconds=seconds)
                     runs.hold(store, run.uid, reason, message, not_before=until)
                     events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
+
+
+def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> None:
+    """Put messages into inboxes, in their order; what does not work stays remembered."""
+    delivered = []
+    for send in sends:
+        try:
+            hands.adapters[send.run.adapter].send(send.run.uid, send.message)
+        except UnavailableError as error:
+            done.failures.append(Failure(f"run/{send.run.name}", "unavailable", str(error), again=True))
+        else:
+            delivered.append((send.run.uid, send.id))
+    if delivered:
+        done.told += [uid for uid, _ in delivered]
+        with hands.store.transaction():
+            messages.delivered(hands.store, delivered, now=hands.clock.now())
 
 
 def _intend_claims(hands: Hands, claims: Sequence[Claim]) -> None:
@@ -206,6 +230,7 @@ def first_record(hands: Hands, run: ActiveRun) -> dict[str, Json]:
         "at": stamp(hands.clock.now()),
         "protocol": PROTOCOL,
         "uid": run.uid,
+        **_origin(hands, run),
         "project": run.place.project,
         "environment": run.place.environment,
         "run": run.name,
@@ -220,6 +245,19 @@ def first_record(hands: Hands, run: ActiveRun) -> dict[str, Json]:
     }
 
 
+def _origin(hands: Hands, run: ActiveRun) -> dict[str, Json]:
+    """Return what the first record says of where a run comes from: its parent, and the results that it starts with."""
+    origin = run.origin
+    found: dict[str, Json] = {}
+    if "parent" in origin:
+        found["parent"] = {name: origin["parent"][name] for name in ("uid", "run", "key")}
+    if "seed" in origin:
+        found["seed"] = origin["seed"]
+    if "memo_of" in origin:
+        found["memo"] = memo_of(hands.adapters[origin["memo_adapter"]].records(origin["memo_of"]), origin.get("memo_before"))
+    return found
+
+
 def _end_one(hands: Hands, action: Cancel | Kill | End, done: Applied) -> None:
     run = action.run
     adapter = hands.adapters[run.adapter]
@@ -227,6 +265,7 @@ def _end_one(hands: Hands, action: Cancel | Kill | End, done: Applied) -> None:
         match action:
             case Cancel(_, reason):
                 adapter.send(run.uid, {"type": "cancel", "id": f"cancel-{run.uid}", "reason": reason})
+                done.told.append(run.uid)
                 with hands.store.transaction():
                     runs.edit_run(hands.store, run.uid, {"cancel_sent_at": stamp(hands.clock.now())})
             case Kill():

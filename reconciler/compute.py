@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from reconciler.digest import Json
-from reconciler.journal import History
+from reconciler.history import History
 from reconciler.model import EnvVar, Status
 from reconciler.values import frozen, made
 
@@ -67,8 +67,27 @@ Outcome = Ordered | Refused
 
 
 @frozen
+class Ask:
+    """Something that a run waits for and that somebody else must do: `child` (start a run) or `send` (a signal to another run).
+
+    `request` is the record of the request, `attempt` the attempt of the body that made it.
+    """
+
+    key: str
+    kind: str
+    attempt: int
+    request: Mapping[str, Any] = made(default_factory=dict)
+
+
+@frozen
 class Seen:
-    """How far a run has come; `size` stands for everything that was read, so that an equal size means nothing new."""
+    """How far a run has come; `size` stands for everything that was read, so that an equal size means nothing new.
+
+    `barren` counts claims in a row that ended by death without a new result, `graces` those that ended by a grace that ran out. `asks` are open
+    requests to others, `mail` says that its inbox holds what its last claim has not read. `undoes`: there are completed steps that something
+    undoes; `on_cancel`: there is a function for a cancel; `winding_down`: its body is over, and only clean-up is left. A try that is running should
+    be over at `overrun_at`. Its latest claim was made at `claimed_at`.
+    """
 
     claim: int = 0
     size: int = 0
@@ -77,6 +96,13 @@ class Seen:
     barren: int = 0
     deaths: int = 0
     graces: int = 0
+    asks: tuple[Ask, ...] = ()
+    mail: bool = False
+    undoes: bool = False
+    on_cancel: bool = False
+    winding_down: bool = False
+    overrun_at: datetime | None = None
+    claimed_at: datetime | None = None
 
 
 @frozen
@@ -164,6 +190,18 @@ class Found:
 
 
 @frozen
+class Verdict:
+    """Whether a journal fits some code: how many of its requests the code has made, the first difference, and what the code would do next."""
+
+    fits: bool
+    asked: int
+    recorded: int
+    difference: str | None = None
+    next: Mapping[str, str] | None = None
+    end: str | None = None
+
+
+@frozen
 class Finding:
     """One thing that `doctor` looked at; `advice` says what to do where it is not well."""
 
@@ -210,7 +248,11 @@ class Adapter(Protocol):
         ...
 
     def kill(self, uid: str) -> None:
-        """Kill the worker of a run with its whole process tree; nobody there is fine."""
+        """Kill the worker of a run with its whole process tree; nobody there is fine.
+
+        Other runs that the worker holds are told to go on elsewhere first: until they have (or do not answer in their time), nothing is killed, and
+        the next call looks again.
+        """
         ...
 
     def end(self, uid: str, claim: int, first: Mapping[str, Any], finished: Mapping[str, Any]) -> Finished:
@@ -222,6 +264,14 @@ class Adapter(Protocol):
 
     def history(self, uid: str) -> History | None:
         """Return what the journal tells, for people who ask. Raises DamagedError, UnavailableError."""
+        ...
+
+    def records(self, uid: str) -> list[Mapping[str, Any]]:
+        """Return the records of a journal that count, none if there is none. Raises DamagedError, UnavailableError."""
+        ...
+
+    def replay(self, uid: str, revision: Revision, progress: Progress) -> Verdict:
+        """Carry the journal of a run out against the code of `revision`, which is deployed, without any effect. Raises UnavailableError."""
         ...
 
     def output(self, uid: str, offset: int = 0) -> Iterator[bytes]:

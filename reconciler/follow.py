@@ -1,7 +1,7 @@
 """Passes, one after another, until the runs in question have come far enough."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from reconciler.clock import Clock
@@ -25,7 +25,7 @@ class Followed:
 
 def follow(
     run_pass: Callable[[frozenset[str] | None], Report],
-    next_due: Callable[[Mapping[str, ActiveRun], datetime | None], datetime | None],
+    next_due: Callable[[Sequence[datetime], datetime], datetime | None],
     active: Mapping[str, ActiveRun],
     wanted: Callable[[Mapping[str, ActiveRun]], bool],
     adapters: Iterable[Adapter],
@@ -35,7 +35,8 @@ def follow(
     """Run passes whenever something wakes it, until `wanted` is true of the active runs, or time is over."""
     adapters = list(adapters)
     end = None if timeout is None else time.monotonic() + timeout.total_seconds()
-    looked, began, again, first = time.monotonic(), None, False, True
+    looked, began, again, first = time.monotonic(), clock.now(), False, True
+    dues: Sequence[datetime] = ()
     with Wakeups() as wakeups:
         while not wanted(active):
             left = _LONGEST.total_seconds() if end is None else end - time.monotonic()
@@ -47,7 +48,7 @@ def follow(
             if first:
                 first, changed = False, None  # what happened before the watch began may have been told to somebody else
             elif not changed and not again:
-                told = wakeups.wait((fd for one in watched for fd in one.descriptors), _patience(next_due(active, began), clock, left))
+                told = wakeups.wait((fd for one in watched for fd in one.descriptors), _patience(next_due(dues, began), clock, left))
                 changed = _changes(adapters)
                 if told and not changed:
                     changed = None  # somebody else took the hint, and may have died with it
@@ -55,7 +56,7 @@ def follow(
                 looked, changed = time.monotonic(), None  # hints may be lost: now and then everything is looked at
             began = clock.now()
             report = run_pass(changed)
-            active, again = report.active, bool(report.applied.ended)  # others may have waited for an end of our own making
+            active, dues, again = report.active, report.dues, bool(report.applied.ended)  # others may have waited for an end of our own making
     return Followed(True, active)
 
 

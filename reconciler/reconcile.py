@@ -1,16 +1,17 @@
 """The pass: load, observe, decide, perform, record. It looks at the present, never at how it got here."""
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from reconciler.actions import Edit, Plan, Postpone
 from reconciler.apply import Applied, Hands, apply, record
 from reconciler.model import Desired, Place
 from reconciler.observe import Looks, news, observe, settled
 from reconciler.plan import Limits, decide
-from reconciler.plan.progress import deadline_of
+from reconciler.plan.progress import dues
 from reconciler.recorded import ActiveRun, Recorded
-from reconciler.state import Store, events, runs, workflows
+from reconciler.relations import answering
+from reconciler.state import Store, events, messages, runs, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
@@ -19,13 +20,14 @@ FOR_A_PERSON = ("state-unknown", "quarantined")
 
 @frozen
 class Report:
-    """What one pass saw and did. `active` are the runs that had not ended when it was over."""
+    """What one pass saw and did. `active` are the runs that had not ended when it was over, `dues` the instants at which they need a look."""
 
     place: Place
     plan: Plan
     applied: Applied
     ended: tuple[ActiveRun, ...] = ()
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
+    dues: tuple[datetime, ...] = ()
 
 
 @mutable
@@ -63,7 +65,7 @@ class Reconciler:
         fresh = news(recorded, observed)
         ended = record(store, recorded, fresh, now=clock.now())
         self._sweep(ended)
-        recorded = settled(recorded, fresh)
+        recorded = answering(store, settled(recorded, fresh), observed)
         observed = replace(observed, statuses=dependencies(store, recorded))  # also of runs whose end was seen just now
         plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved)
         show(plan)
@@ -71,7 +73,11 @@ class Reconciler:
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
         if desired is not None:
             self._remember(desired, plan, applied, revision)
-        return Report(place, plan, applied, tuple(ended), runs.active_runs(store, self._memory.rows))
+        for uid in applied.told:
+            self._memory.looks.pop(uid, None)
+        active = runs.active_runs(store, self._memory.rows)
+        due = tuple(due for uid, run in active.items() for due in dues(run, observed.runs.get(uid)))
+        return Report(place, plan, applied, tuple(ended), active, due)
 
     def _sweep(self, ended: list[ActiveRun]) -> None:
         """Kill what a canceled run has left behind: its whole tree is gone after its end."""
@@ -96,20 +102,25 @@ def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, sc
     """Return the plan of a pass without writing anything, also not what was seen."""
     recorded = Recorded(scope=scope) if store is None else load(store, desired, scope)
     observed = observe(desired, recorded, hands.adapters, {} if store is None else dependencies(store, recorded))
-    return decide(desired, settled(recorded, news(recorded, observed)), observed, limits, now=now)
+    recorded = settled(recorded, news(recorded, observed))
+    if store is not None:
+        recorded = answering(store, recorded, observed)
+    return decide(desired, recorded, observed, limits, now=now)
 
 
-def next_due(active: Mapping[str, ActiveRun], after: datetime | None) -> datetime | None:
+def next_due(dues: Sequence[datetime], after: datetime) -> datetime | None:
     """Return the next instant at which a look is worth while without any news; what was due when the last pass began has been looked at."""
-    return min((due for run in active.values() for due in _dues(run) if after is None or due > after), default=None)
+    return min((due for due in dues if due > after), default=None)
 
 
 def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRows | None = None) -> Recorded:
     """Return what is remembered of a place, and every run that has not ended."""
     active = runs.active_runs(store, known)
+    told = messages.messages_of_active(store)
     if desired is None:
-        return Recorded(active=active, scope=scope)
-    return Recorded(workflows.known_workflows(store, desired.place), runs.latest_runs(store, desired.place), active, scope=scope)
+        return Recorded(active=active, scope=scope, messages=told)
+    declared = workflows.known_workflows(store, desired.place)
+    return Recorded(declared, runs.latest_runs(store, desired.place), active, scope=scope, messages=told)
 
 
 def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:
@@ -122,16 +133,6 @@ def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:
             if status is not None:
                 found[f"{run.place.project}/{run.place.environment}/{name}"] = status
     return found
-
-
-def _dues(run: ActiveRun) -> list[datetime]:
-    dues = [due for due in (run.due_at, run.not_before, deadline_of(run)) if due is not None]
-    if "start_after" in run.facts and run.claim == 0:
-        dues.append(datetime.fromisoformat(run.facts["start_after"]))
-    if run.cancel_sent_at is not None:
-        times = run.revision.settings.get("cancel", {})
-        dues.append(run.cancel_sent_at + timedelta(milliseconds=times.get("grace_ms", 0) + times.get("cleanup_ms", 0) + 2000))
-    return dues
 
 
 def held_for_a_person(report: Report) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reconciler.compute import Revision
 from reconciler.digest import Json
@@ -71,6 +71,7 @@ class ActiveRun:
     not_before: datetime | None = None
     source: Source = Source("", 0)
     deployed: bool = True
+    origin: Mapping[str, Any] = made(default_factory=dict)
 
 
 @frozen
@@ -85,6 +86,63 @@ class KnownWorkflow:
 
 
 @frozen
+class Message:
+    """One message to a run, and whether it is in its inbox."""
+
+    id: str
+    message: Mapping[str, Any]
+    delivered: bool
+
+
+@frozen
+class ChildRun:
+    """The latest incarnation of a run that another one has asked for."""
+
+    uid: str
+    name: str
+    incarnation: int
+    workflow: str
+    status: str
+    origin: Mapping[str, Any]
+    output: Json = None
+    error: Json = None
+    reason: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Say whether the run has come to an end."""
+        return self.status in TERMINAL
+
+
+@frozen
+class Family:
+    """What answers the requests of runs to others.
+
+    `children` are by (parent's uid, key), `targets` the latest incarnations of runs that signals are sent to, by place and name; `workflows` are those
+    that are asked for, by place and name. `refusals` say why a request cannot be granted, by (uid, key). `parents` are the statuses of parents that
+    have ended, by uid.
+    """
+
+    children: Mapping[tuple[str, str], ChildRun] = made(default_factory=dict)
+    targets: Mapping[tuple[Place, str], ChildRun] = made(default_factory=dict)
+    workflows: Mapping[tuple[Place, str], KnownWorkflow] = made(default_factory=dict)
+    refusals: Mapping[tuple[str, str], str] = made(default_factory=dict)
+    parents: Mapping[str, str] = made(default_factory=dict)
+
+
+@frozen
+class Rerun:
+    """A request to run something again, with everything that the next incarnation is made of."""
+
+    id: int
+    place: Place
+    name: str
+    data: Mapping[str, Any]
+    latest: RunLine
+    revision: Revision | None = None
+
+
+@frozen
 class Recorded:
     """What SQLite remembers: of one place everything, of other places the runs that have not ended."""
 
@@ -93,3 +151,6 @@ class Recorded:
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
     known: bool = True
     scope: str = ""
+    messages: Mapping[str, Mapping[str, Message]] = made(default_factory=dict)
+    family: Family = made(default_factory=Family)
+    reruns: tuple[Rerun, ...] = ()

@@ -139,6 +139,7 @@ def run_lines(run: Mapping[str, Any], paint: Paint, now: datetime) -> list[str]:
         ("workflow", f"{run['workflow_id']}  revision {meta['revision'][:12]}  on {meta['adapter']}"),
         ("place", f"project {meta['project']}  environment {meta['environment']}"),
         ("declared", meta["source"]),
+        ("child of", f"run/{meta['parent']}" if meta.get("parent") else ""),
         ("incarnation", f"{run['incarnation']}, attempt {run['attempt']}, {plural(run['claims'], 'claim')}, uid {meta['uid']}"),
         ("input", one_line(meta["input_text"])),
         ("started", _instant_line(run["started_at"], now)),
@@ -191,8 +192,13 @@ def _error_lines(error: Mapping[str, Any]) -> list[str]:
 def _step_text(step: Mapping[str, Any]) -> str:
     if step["error"] is not None and step["status"] != "completed":
         return one_line(f"{step['error'].get('name')}: {step['error'].get('message')}", 60)
-    doubt = "may have run twice  " if step.get("in_doubt") else ""
-    return doubt + (one_line(step["output_text"], 60) if step["status"] == "completed" and step["kind"] == "step" else "")
+    notes = "may have run twice  " if step.get("in_doubt") and step["status"] != "in-doubt" else ""
+    if step.get("run"):
+        notes += f"run/{step['run']}  "
+    if step["heartbeat"] is not None and step["status"] == "running":
+        notes += f"heartbeat {one_line(step['heartbeat_text'], 40)}  "
+    shows = step["status"] == "completed" and step["kind"] not in ("sleep", "send")
+    return (notes + (one_line(step["output_text"], 60) if shows else "")).rstrip()
 
 
 def numbered(shown: int, total: int, what: str) -> str:

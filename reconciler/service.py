@@ -24,6 +24,7 @@ from reconciler.plan import Limits
 from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
 from reconciler.registry import Adapters
+from reconciler.relations import input_fault
 from reconciler.secret import resolve
 from reconciler.state import Store, named_errors, open_store, read_store, runs, workflows
 from reconciler.unavailable import with_remarks
@@ -300,15 +301,7 @@ class Service:
         passed.in_time, passed.active = result.in_time, result.active
         return passed
 
-    # Requests
-
-    def cancel(self, uid: str, place: Place, name: str, reason: str, who: str) -> None:
-        """Record that a run shall be canceled; the next pass does it."""
-        from reconciler.state import events
-
-        with self.writing(who) as store, store.transaction():
-            events.add_request(store, place, f"run/{name}", "cancel", {"reason": reason}, person(), now=self.clock.now())
-            runs.edit_run(store, uid, {"cancel": reason})
+    # Questions
 
     def workflow_place(self, name: str) -> Place:
         """Return the place that has a workflow of this name: the local one first, then the only one. Raises RejectedError."""
@@ -333,17 +326,9 @@ class Service:
         """Check an input against the schema of a deployed workflow. Raises InvalidError."""
         with self.reading() as store:
             known = None if store is None else workflows.known_workflows(store, place).get(workflow)
-        schema = None if known is None else known.facts.get("input")
-        if schema is None:
-            return
-        from reconciler.schema import value_faults
-
-        faults = [f"{'.'.join(map(str, ['input', *path]))}: {told}" for path, told in value_faults(value, schema)]
-        if faults:
-            message = (
-                f"the input does not fit workflow {workflow!r}: {'; '.join(faults[:3])}{f' and {len(faults) - 3} more' if len(faults) > 3 else ''}"
-            )
-            raise InvalidError(message)
+        fault = input_fault(known, value)
+        if fault is not None:
+            raise InvalidError(fault)
 
     def now_text(self) -> str:
         """Return the present instant as files carry it."""

@@ -18,13 +18,9 @@ def _remarks(desired: Desired) -> Iterator[Problem]:
     for name, workflow in desired.workflows.items():
         if workflow.keep:
             yield _remark(workflow.source, f"workflow/{name}", "/spec/keep", "collection is not available yet in this version: everything is kept")
-        if workflow.signals:
-            yield _remark(workflow.source, f"workflow/{name}", "/spec/signals", "signals are not available yet in this version")
     for name, run in desired.runs.items():
         if run.task not in (None, False):
             yield _remark(run.source, f"run/{name}", "/spec/task", "TaskYou is not available yet in this version: the run has no task")
-        if run.signals:
-            yield _remark(run.source, f"run/{name}", "/spec/signals", "signals are not available yet in this version: they are not delivered")
 
 
 def _remark(source: Source, about: str, pointer: str, message: str) -> Problem:

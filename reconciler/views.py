@@ -8,8 +8,10 @@ from reconciler.actions import Plan
 from reconciler.compute import Adapter, Finished, Gone, LetGo, Live, Observation, Quarantined, Unclaimed, Unknown
 from reconciler.digest import Json, digest_of
 from reconciler.errors import DamagedError, UnavailableError
-from reconciler.journal import Call, History, decode_json, encode_json
+from reconciler.history import IN_DOUBT, Call, History
+from reconciler.journal import decode_json, encode_json
 from reconciler.model import TERMINAL
+from reconciler.plan.family import child_name
 
 FORMAT = 1
 
@@ -38,6 +40,8 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
             reason, message = "unknown", seen.reason
         elif isinstance(seen, Unclaimed) and not seen.ordered and facts["claim"]:
             reason, message = reason or "pending", message or "no worker has taken it; the next pass hands it over again"
+    if history is not None and completed_at is None:
+        reason, message = _question(history, facts["name"]) or (reason, message)
     if status == "pending" and not reason and not facts["claim"]:
         reason, message = "concurrency", "waits in the queue for a pass with room for it"
     started_at = facts["started_at"] or (history.started_at if history is not None else None)
@@ -52,7 +56,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
         "input": loads(facts["input"]),
         "output": output,
         "error": error,
-        "steps": [] if history is None else [_step(call) for call in history.calls.values()],
+        "steps": [] if history is None else [_step(call, facts) for call in history.calls.values()],
         "attempt": facts["attempt"] if history is None else history.attempt,
         "claims": 0 if history is None else history.claims,
         "incarnation": facts["incarnation"],
@@ -69,6 +73,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
             "revision": facts["revision"],
             "adapter": facts["adapter"],
             "labels": decode_json(facts["facts"]).get("labels", {}),
+            "parent": decode_json(facts["origin"]).get("parent", {}).get("run"),
             "created_at": facts["created_at"],
             "due_at": due_at,
             "overdue": overdue,
@@ -92,7 +97,19 @@ def _look(row: Mapping[str, Any], adapter: Adapter | None) -> tuple[History | No
         return None, Unknown(str(error))
 
 
-def _step(call: Call) -> dict[str, Json]:
+def _question(history: History, run: str) -> tuple[str, str] | None:
+    """Return reason and message of a run that waits for a person's decision."""
+    asked = [call for call in history.calls.values() if call.status == "in-doubt"]
+    if not asked:
+        return None
+    answer = "'\"retry\"', '\"fail\"' or '{\"result\": VALUE}'"
+    message = (
+        f"step {asked[0].key!r} may have run: look what became of it, then `ty-openworkflow signal {run} {asked[0].key}{IN_DOUBT} --data` {answer}"
+    )
+    return "in-doubt", message
+
+
+def _step(call: Call, facts: Mapping[str, Any]) -> dict[str, Json]:
     return {
         "name": call.name,
         "key": call.key,
@@ -104,8 +121,17 @@ def _step(call: Call) -> dict[str, Json]:
         "error": call.error,
         "started_at": call.started_at,
         "completed_at": call.completed_at,
-        "due_at": call.until if call.status in ("running", "retrying") else None,
+        "due_at": call.until if call.open else None,
+        "run": _other_run(call, facts),
+        "heartbeat": None if call.heartbeat is None else {"at": call.heartbeat["at"], "details": call.heartbeat.get("details")},
     }
+
+
+def _other_run(call: Call, facts: Mapping[str, Any]) -> str | None:
+    """Return the name of the run that a call is about: its child, or who gets its signal."""
+    if call.kind == "child":
+        return child_name(facts["name"], facts["uid"], call.key)
+    return str(call.request["run"]).removeprefix("run/") if call.kind == "send" and "run" in call.request else None
 
 
 def _condition(status: str, reason: str, message: str, since: str) -> dict[str, Json]:
@@ -126,7 +152,10 @@ def _text(now: datetime) -> str:
 def for_text(view: Mapping[str, Any]) -> dict[str, Any]:
     """Return a view with its values written as JSON, for people."""
     meta = {**view["metadata"], "input_text": encode_json(view["input"]), "output_text": encode_json(view["output"])}
-    steps = [{**step, "output_text": encode_json(step["output"])} for step in view["steps"]]
+    steps = [
+        {**step, "output_text": encode_json(step["output"]), "heartbeat_text": encode_json((step["heartbeat"] or {}).get("details"))}
+        for step in view["steps"]
+    ]
     return {**view, "metadata": meta, "steps": steps}
 
 

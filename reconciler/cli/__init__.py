@@ -119,10 +119,15 @@ def _commands(only: str | None = None) -> "dict[str, Command]":
         from reconciler.cli import look
 
         commands |= {"list": look.list_objects, "status": look.status, "logs": look.logs, "wait": look.wait}
-    if only in (None, "deploy", "start", "delete", "cancel"):
+    if only in (None, "deploy", "start", "delete"):
         from reconciler.cli import write
 
-        commands |= {"deploy": write.deploy, "start": write.start, "delete": write.delete, "cancel": write.cancel}
+        commands |= {"deploy": write.deploy, "start": write.start, "delete": write.delete}
+    if only in (None, "cancel", "signal", "rerun", "retry", "replay"):
+        from reconciler.cli import request
+
+        names = {"cancel": request.cancel, "signal": request.signal, "rerun": request.rerun, "retry": request.retry, "replay": request.replay}
+        commands |= names
     if only in (None, "init", "doctor", "schema"):
         from reconciler.cli import setup
 
@@ -134,8 +139,8 @@ _GROUPS = {
     "Set up": ("init", "doctor", "schema"),
     "Manifests": ("validate", "plan", "reconcile"),
     "Write manifests for me": ("deploy", "start", "delete"),
-    "Requests": ("cancel",),
-    "Look": ("list", "status", "logs", "wait"),
+    "Requests": ("cancel", "signal", "rerun", "retry"),
+    "Look": ("list", "status", "logs", "wait", "replay"),
 }
 
 

@@ -14,13 +14,13 @@ from reconciler import manifests
 from reconciler.actions import Plan
 from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption, TimeoutOption, duration_option, show_problems
-from reconciler.cli.look import RunArgument, ended, find_run, view_of
+from reconciler.cli.look import ended, find_run, view_of
 from reconciler.cli.options import Argument, option
 from reconciler.cli.outcome import LiveLines, close, failures
 from reconciler.digest import Json
 from reconciler.errors import InvalidError, RejectedError, UsageError
 from reconciler.manifests import write_object
-from reconciler.model import TERMINAL, Desired, Place, Status
+from reconciler.model import TERMINAL, Desired, Place
 from reconciler.render import aligned, one_line, plan_lines
 from reconciler.service import Passed
 from reconciler.state import queries
@@ -243,34 +243,6 @@ def _exit(passed: Passed, about: str) -> int:
     """Return the exit code of a command about one object."""
     failed = any(failure.object == about for report in passed.reports for failure in report.applied.failures)
     return _refused(passed, about) or (1 if failed else 0)
-
-
-def cancel(
-    run: RunArgument,
-    reason: Annotated[str, option("--reason", help="Why; kept with the run.")] = "canceled by command",
-    wait: Annotated[bool, option("--wait", help="Wait until it has ended.")] = False,
-    timeout: TimeoutOption = None,
-) -> int:
-    """Cancel a run: its step in flight may end within the grace, then its worker ends."""
-    patience = duration_option("--timeout", timeout)
-    service = CONTEXT.service
-    row = find_run(run)
-    name = row["name"]
-    if row["completed_at"] is not None:
-        if row["status"] == Status.CANCELED.value:
-            CONTEXT.say(f"run/{name} is canceled already")
-            return 0
-        message = f"run {name!r} has ended already ({row['status']}): there is nothing to cancel"
-        raise RejectedError(message)
-    service.cancel(row["uid"], Place(row["project"], row["environment"]), name, reason, "cancel")
-    passed = service.reconcile([], "cancel", lambda *_: None)
-    failures(passed)
-    if wait:
-        passed.wanted = frozenset({row["uid"]})
-        service.follow(passed, passed.wanted, "cancel --wait", parked=False, timeout=patience, seen=LiveLines(passed, quiet=False).seen)
-    view = view_of(find_run(run))
-    CONTEXT.say(f"run/{name} is {'being canceled' if view['status'] == Status.CANCELING.value else view['status']}")
-    return 1 if passed.failed else 0 if passed.in_time else 5
 
 
 def delete(

@@ -3,20 +3,24 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Kill, Notice, Plan, Postpone, RemoveWorkflow, Start
-from reconciler.compute import Missing, Observation
+from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Notice, Plan, Postpone, RemoveWorkflow, Send, Start
+from reconciler.compute import LetGo, Missing, Observation
 from reconciler.digest import Json
 from reconciler.journal import decode_json
 from reconciler.model import Desired
-from reconciler.plan.progress import next_step
+from reconciler.plan.family import decide_family, deliveries
+from reconciler.plan.progress import next_steps
 from reconciler.plan.prune import prune
 from reconciler.plan.queue import Limits, admit, front, queued
+from reconciler.plan.requests import decide_reruns, declared_signals
 from reconciler.plan.runs import Revisions, decide_runs
 from reconciler.plan.workflows import decide_workflows
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import frozen, made, replace
 
-_ORDER: dict[type, int] = {Deploy: 0, Edit: 1, Start: 2, Cancel: 3, Kill: 4, End: 5, Postpone: 6, Claim: 7, RemoveWorkflow: 8}
+_ORDER: dict[type, int] = {
+    kind: place for place, kind in enumerate((Deploy, Edit, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, RemoveWorkflow))
+}
 
 
 @frozen
@@ -52,12 +56,21 @@ def decide(
         held += pruned.held
         unchanged = workflows.unchanged + runs.unchanged
         active = _as_edited(active, [*runs.actions, *pruned.actions], workflows.revisions)
-    queue = [run for run in active.values() if queued(run, observed.runs.get(run.uid))]
+        signals = declared_signals(desired, recorded, active, observed.runs)
+        actions += signals.actions
+        rejected += signals.rejected
+    family = decide_family(active, recorded, observed.runs, now=now)
+    rejected += family.rejected
+    asked = [*decide_reruns(recorded, active, now=now), *family.actions]
+    active = _as_edited(active, asked, {})
+    actions += [*asked, *deliveries(active, recorded, observed.runs)]
+    seen = _with_mail(observed.runs, actions)
+    queue = [run for run in active.values() if queued(run, seen.get(run.uid))]
     waiting = {run.uid for run in queue}
-    steps: list[Action | None] = [Claim(run, 1, "start", f"of {run.workflow}") for run in front(queue, limits)]
+    steps: list[Action] = [Claim(run, 1, "start", f"of {run.workflow}") for run in front(queue, limits)]
     for uid, run in active.items():
         if uid not in waiting:
-            steps.append(next_step(run, observed.runs.get(uid, Missing()), observed.statuses, limits.crash_limit, now=now))
+            steps += next_steps(run, seen.get(uid, Missing()), observed.statuses, limits.crash_limit, now=now)
     broken = {notice.object for notice in rejected if notice.reason == "runtime-missing"}
     ready = {action.revision.digest for action in actions if isinstance(action, Deploy)} | observed.deployed
     wanted = [
@@ -67,10 +80,21 @@ def decide(
         and not (desired is not None and step.run.place == desired.place and f"workflow/{step.run.workflow}" in broken)
         and (step.run.deployed or step.run.revision.digest in ready)  # what could not be deployed starts nothing
     ]
-    actions += [step for step in steps if step is not None and not isinstance(step, Claim)]
+    actions += [step for step in steps if not isinstance(step, Claim)]
     actions += admit(wanted, active, observed.runs, limits)
     held += _held(active, steps)
     return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), (), unchanged)
+
+
+def _with_mail(seen: Mapping[str, Observation], actions: Sequence[Action]) -> Mapping[str, Observation]:
+    """Return what is seen as it will be once the messages of this plan are delivered: who waits for them is woken in the same pass."""
+    told = {action.run.uid for action in actions if isinstance(action, Send) and action.deliver}
+    after = dict(seen) if told else seen
+    for uid in told:
+        observation = seen.get(uid)
+        if isinstance(observation, LetGo):
+            after = {**after, uid: replace(observation, seen=replace(observation.seen, mail=True))}
+    return after
 
 
 def _as_edited(active: Mapping[str, ActiveRun], actions: list[Action], revisions: Revisions) -> dict[str, ActiveRun]:
@@ -97,7 +121,7 @@ def _edited(run: ActiveRun, changes: Mapping[str, Json], revisions: Revisions) -
     return replace(run, **plain)
 
 
-def _held(active: Mapping[str, ActiveRun], steps: Sequence[Action | None]) -> list[Notice]:
+def _held(active: Mapping[str, ActiveRun], steps: Sequence[Action]) -> list[Notice]:
     """Return what waits for a person, and since this pass too."""
     held = {uid: (run.reason, run.message) for uid, run in active.items()}
     held |= {step.run.uid: (step.reason, step.message) for step in steps if isinstance(step, Postpone)}

@@ -14,28 +14,40 @@ _SECOND_DEATH = 1.0
 _KILL_MARGIN = timedelta(seconds=2)
 
 
-def next_step(run: ActiveRun, seen: Observation, statuses: Mapping[str, str], crash_limit: int, *, now: datetime) -> Action | None:
+def next_steps(run: ActiveRun, seen: Observation, statuses: Mapping[str, str], crash_limit: int, *, now: datetime) -> list[Action]:
     """Decide what one run needs now, if anything. An end is recorded before this is asked."""
+    if run.cancel is not None and not isinstance(seen, Unknown | Finished | Quarantined):
+        return _cancel(run, seen, crash_limit, now=now)
+    step = _next_step(run, seen, statuses, crash_limit, now=now)
+    return [] if step is None else [step]
+
+
+def _next_step(run: ActiveRun, seen: Observation, statuses: Mapping[str, str], crash_limit: int, *, now: datetime) -> Action | None:
     match seen:
         case Unknown() | Finished():
             return None
         case Quarantined(message):
             return _postpone(run, "quarantined", message, None)
-    if run.cancel is not None:
-        return _cancel(run, seen, now=now)
     if _overdue(run, now=now):
-        return _deadline(run, seen)
+        return _deadline(run, seen, crash_limit, now=now)
     match seen:
         case Missing():
             return _begin(run, statuses, now=now)
         case Unclaimed(facts, ordered):
             return None if ordered else _again(run, facts, statuses, now=now)
-        case Live():
-            return None
+        case Live(facts):
+            return _overrun(run, facts, now=now)
         case LetGo():
             return _let_go(run, seen, crash_limit, now=now)
         case Gone(facts):
             return _gone(run, facts, crash_limit, now=now)
+
+
+def _overrun(run: ActiveRun, facts: Seen, *, now: datetime) -> Action | None:
+    """A try that blocks its worker cannot be ended from inside."""
+    if facts.overrun_at is None or now <= facts.overrun_at + _KILL_MARGIN:
+        return None
+    return Kill(run, "a step takes longer than its timeout and blocks its worker")
 
 
 def _begin(run: ActiveRun, statuses: Mapping[str, str], *, now: datetime) -> Action | None:
@@ -80,6 +92,8 @@ def _let_go(run: ActiveRun, seen: LetGo, crash_limit: int, *, now: datetime) -> 
     if run.suspend:
         return _postpone(run, "suspended", "suspended: it is not woken", None)
     if seen.reason == "parked":
+        if seen.seen.mail:
+            return _claim(run, number, "message", "there is a message for it", now=now)
         if seen.due_at is None or seen.due_at > now:
             return None
         return _claim(run, number, "wake", f"due {_ago(now - seen.due_at)}", now=now)
@@ -107,16 +121,37 @@ def _claim(run: ActiveRun, number: int, cause: str, reason: str, *, now: datetim
     return Claim(run, number, cause, reason, alone or run.deaths > 0)
 
 
-def _cancel(run: ActiveRun, seen: Observation, *, now: datetime) -> Action | None:
-    """Canceling: a message to a living worker, a kill when its time is over, the end by our own hand where nobody lives."""
+def _cancel(run: ActiveRun, seen: Observation, crash_limit: int, *, now: datetime) -> list[Action]:
+    """Canceling: a message to a living worker, a kill when its time is over, clean-up by a worker, the end by our own hand where nobody is needed."""
     reason = run.cancel or "canceled"
     if isinstance(seen, Live) or (isinstance(seen, Unclaimed) and seen.ordered):
         if run.cancel_sent_at is None:
-            return Cancel(run, reason)
-        times = run.revision.settings.get("cancel", {})
-        patience = timedelta(milliseconds=times.get("grace_ms", 0) + times.get("cleanup_ms", 0)) + _KILL_MARGIN
-        return Kill(run, "it did not end within its grace and cleanup") if now > run.cancel_sent_at + patience else None
-    return End(run, Status.CANCELED, "canceled", reason)
+            return [Cancel(run, reason)]
+        return [Kill(run, "it did not end within its grace and cleanup")] if now > _end_of_patience(run, seen, run.cancel_sent_at) else []
+    facts = _facts(seen, crash_limit)
+    if facts is None or not (facts.undoes or facts.on_cancel or facts.winding_down):
+        return [End(run, Status.CANCELED, "canceled", reason)]
+    claim = _clean_up(run, facts, "what it did is undone first", now=now)
+    return ([Cancel(run, reason)] if run.cancel_sent_at is None else []) + ([] if claim is None else [claim])
+
+
+def _clean_up(run: ActiveRun, facts: Seen, reason: str, *, now: datetime) -> Action | None:
+    """A worker is needed to undo what was done."""
+    return _claim(run, max(run.claim, facts.claim) + 1, "clean-up", reason, now=now, alone=facts.barren > 0)
+
+
+def _facts(seen: Observation, crash_limit: int) -> Seen | None:
+    """Return what is known of a run that a further worker may take; None if there is none, or workers die of it."""
+    if isinstance(seen, Gone) and seen.seen.barren >= crash_limit:
+        return None
+    return seen.seen if isinstance(seen, Unclaimed | LetGo | Gone) else None
+
+
+def _end_of_patience(run: ActiveRun, seen: Live | Unclaimed, asked_at: datetime) -> datetime:
+    """Return until when a worker may take to end a run: its grace and clean-up from when it was asked, or began."""
+    times = run.revision.settings.get("cancel", {})
+    allowed = timedelta(milliseconds=times.get("grace_ms", 0) + times.get("cleanup_ms", 0)) + _KILL_MARGIN
+    return max(asked_at, seen.seen.claimed_at or asked_at) + allowed
 
 
 def deadline_of(run: ActiveRun) -> datetime | None:
@@ -130,11 +165,28 @@ def _overdue(run: ActiveRun, *, now: datetime) -> bool:
     return deadline is not None and now >= deadline
 
 
-def _deadline(run: ActiveRun, seen: Observation) -> Action:
+def _deadline(run: ActiveRun, seen: Observation, crash_limit: int, *, now: datetime) -> Action | None:
+    """The run's time is over: its worker ends it, or is killed when it does not; without one it is ended, or given to one that undoes what was done."""
     message = "it did not end within spec.timeout"
     if isinstance(seen, Live) or (isinstance(seen, Unclaimed) and seen.ordered):
-        return Kill(run, message)
+        return Kill(run, message) if now > _end_of_patience(run, seen, deadline_of(run) or now) else None
+    facts = _facts(seen, crash_limit)
+    if facts is not None and (facts.undoes or facts.winding_down):
+        return _clean_up(run, facts, f"{message}: what it did is undone first", now=now)
     return End(run, Status.FAILED, "timeout", message, {"name": "TimeoutError", "message": message})
+
+
+def dues(run: ActiveRun, seen: Observation | None) -> list[datetime]:
+    """Return the instants at which a look at a run is worth while without any news."""
+    deadline = deadline_of(run)
+    found = [due for due in (run.due_at, run.not_before, deadline) if due is not None]
+    if "start_after" in run.facts and run.claim == 0:
+        found.append(datetime.fromisoformat(run.facts["start_after"]))
+    if isinstance(seen, Live | Unclaimed):
+        found += [_end_of_patience(run, seen, asked_at) for asked_at in (run.cancel_sent_at, deadline) if asked_at is not None]
+    if isinstance(seen, Live) and seen.seen.overrun_at is not None:
+        found.append(seen.seen.overrun_at + _KILL_MARGIN)
+    return found
 
 
 def _postpone(run: ActiveRun, reason: str, message: str, seconds: float | None) -> Action | None:

@@ -1,6 +1,7 @@
 """What happened: events, counted where they repeat, and the passes that did something."""
 
 from datetime import datetime
+from typing import Any
 
 from reconciler.digest import Json
 from reconciler.instants import stamp
@@ -48,12 +49,12 @@ def last_pass(store: Store) -> dict[str, Json] | None:
     return {**dict(zip(names, row[:5], strict=True)), "summary": decode_json(row[5])}
 
 
-def add_request(store: Store, place: Place, about: str, verb: str, data: Json, who: str, *, now: datetime) -> int:
-    """Record what a person asked for by command."""
+def add_request(store: Store, place: Place, about: str, verb: str, data: Json, who: str, *, now: datetime, handled: bool = True) -> int:
+    """Record what a person asked for by command; `handled` if nothing is left to be done for it."""
     cursor = store.db.execute(
         """
         INSERT INTO requests (project, environment, object, verb, data, who, at, handled_at)
-        VALUES (:project, :environment, :object, :verb, :data, :who, :now, :now)
+        VALUES (:project, :environment, :object, :verb, :data, :who, :now, :handled_at)
         """,
         {
             "project": place.project,
@@ -63,6 +64,20 @@ def add_request(store: Store, place: Place, about: str, verb: str, data: Json, w
             "data": encode_json(data),
             "who": who,
             "now": stamp(now),
+            "handled_at": stamp(now) if handled else None,
         },
     )
     return int(cursor.lastrowid or 0)
+
+
+def open_requests(store: Store, verb: str) -> list[tuple[int, Place, str, Any]]:
+    """Return the requests of a kind that are not done yet: (id, place, object, data), the oldest first."""
+    rows = store.db.execute(
+        "SELECT id, project, environment, object, data FROM requests WHERE handled_at IS NULL AND verb = :verb ORDER BY id", {"verb": verb}
+    )
+    return [(row[0], Place(row[1], row[2]), row[3], decode_json(row[4])) for row in rows]
+
+
+def request_handled(store: Store, number: int, *, now: datetime) -> None:
+    """Remember that a request is done."""
+    store.db.execute("UPDATE requests SET handled_at = :now WHERE id = :id", {"id": number, "now": stamp(now)})

@@ -9,7 +9,7 @@ from reconciler.digest import Json
 from reconciler.instants import stamp
 from reconciler.journal import decode_json, encode_json
 from reconciler.model import EnvVar, Place, Source, Status
-from reconciler.recorded import ActiveRun, RunLine
+from reconciler.recorded import ActiveRun, ChildRun, RunLine
 from reconciler.state.store import Store
 
 _LINE = "name, uid, max(incarnation), owner, workflow, spec_hash, rerun, status, suspend, priority, cancel, claim, revision, source, facts, not_before, due_at"
@@ -28,6 +28,30 @@ def latest_runs(store: Store, place: Place) -> dict[str, RunLine]:
         {"project": place.project, "environment": place.environment},
     )
     return {row[0]: RunLine._make(row) for row in rows}
+
+
+def latest_facts(store: Store, place: Place, name: str) -> ChildRun | None:
+    """Return the latest incarnation of a run with what came of it, None if it is not known."""
+    row = store.db.execute(
+        """
+        SELECT uid, name, incarnation, workflow, status, origin, output, error, reason
+          FROM runs
+         WHERE project = :project AND environment = :environment AND name = :name
+         ORDER BY incarnation DESC LIMIT 1
+        """,
+        {"project": place.project, "environment": place.environment, "name": name},
+    ).fetchone()
+    if row is None:
+        return None
+    uid, known, incarnation, workflow, status, origin, output, error, reason = row
+    result, failure = (None if text is None else decode_json(text) for text in (output, error))
+    return ChildRun(uid, known, incarnation, workflow, status, decode_json(origin), result, failure, reason)
+
+
+def status_by_uid(store: Store, uid: str) -> str | None:
+    """Return the status of one incarnation of a run, None if it is not known."""
+    row = store.db.execute("SELECT status FROM runs WHERE uid = :uid", {"uid": uid}).fetchone()
+    return None if row is None else str(row[0])
 
 
 def status_of(store: Store, place: Place, name: str) -> str | None:
@@ -91,6 +115,7 @@ def _active(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun
         due_at=_instant(row["due_at"]),
         not_before=_instant(row["not_before"]),
         source=source_from(row["source"]),
+        origin=decode_json(row["origin"]),
     )
 
 
@@ -121,9 +146,9 @@ def insert_run(store: Store, run: ActiveRun, rerun: str, *, now: datetime) -> bo
     cursor = store.db.execute(
         """
         INSERT OR IGNORE INTO runs (uid, project, environment, name, incarnation, owner, source, workflow, revision, adapter, spec_hash, input,
-                                    facts, rerun, suspend, priority, concurrency, status, reason, message, cancel, created_at, not_before)
+                                    facts, rerun, suspend, priority, concurrency, status, reason, message, cancel, created_at, not_before, origin)
         VALUES (:uid, :project, :environment, :name, :incarnation, :owner, :source, :workflow, :revision, :adapter, :spec_hash, :input,
-                :facts, :rerun, :suspend, :priority, :concurrency, :status, :reason, :message, :cancel, :now, :not_before)
+                :facts, :rerun, :suspend, :priority, :concurrency, :status, :reason, :message, :cancel, :now, :not_before, :origin)
         """,
         {
             "uid": run.uid,
@@ -149,6 +174,7 @@ def insert_run(store: Store, run: ActiveRun, rerun: str, *, now: datetime) -> bo
             "cancel": run.cancel,
             "now": stamp(now),
             "not_before": None if run.not_before is None else stamp(run.not_before),
+            "origin": encode_json(run.origin),
         },
     )
     return cursor.rowcount == 1

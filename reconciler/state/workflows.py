@@ -29,6 +29,14 @@ def known_workflows(store: Store, place: Place) -> dict[str, KnownWorkflow]:
     }
 
 
+def revision(store: Store, digest: str) -> Revision:
+    """Return a revision that runs are or were pinned to. Raises KeyError if it was never known."""
+    row = store.db.execute("SELECT spec FROM revisions WHERE digest = :digest", {"digest": digest}).fetchone()
+    if row is None:
+        raise KeyError(digest)
+    return revision_from(decode_json(row[0]))
+
+
 def places_with(store: Store, workflow: str) -> list[Place]:
     """Return the places that have a workflow of this name."""
     rows = store.db.execute("SELECT project, environment FROM workflows WHERE name = :name ORDER BY 1, 2", {"name": workflow})

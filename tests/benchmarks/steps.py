@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.journal import fold
+from reconciler.history import fold
 from tests.benchmarks.measure import Line, median_of
 from tests.support.workers import NODE, Bench
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.journal import History
+from reconciler.history import History
 from tests.support.workers import NODE, ROOT, Bench, Worker, until
 
 WORKERS, RUNS_EACH, KILLS = (6, 5, 4) if os.environ.get("TYOW_FULL") == "1" else (2, 4, 3)

@@ -16,7 +16,7 @@ from tests.support.builders import a_run, a_workflow, desired
 from tests.support.world import World
 
 NAMES = ["a", "b", "c", "d"]
-BEHAVIOURS = ["echo", "fail", "park", "work", "crash"]
+BEHAVIOURS = ["echo", "fail", "park", "work", "crash", "parent", "wait", "tell", "undo"]
 
 
 @st.composite
@@ -36,6 +36,7 @@ def folders(draw: st.DrawFn) -> Desired:
             "on_change": draw(st.sampled_from(["reject", "rerun"])),
             "on_delete": draw(st.sampled_from(["cancel", "finish", "orphan"])),
             "priority": draw(st.sampled_from([0, 0, 7])),
+            "signals": draw(st.sampled_from([{}, {"go": 1}])),
         }
         runs.append(a_run(name, **facts))
     return desired(*workflows, *runs)
@@ -87,6 +88,56 @@ def test_I9_I11_a_reconciler_that_dies_anywhere_starts_nothing_twice_and_converg
         settle(world, history[-1][0])
 
         assert all(count == 1 for count in started_claims(world).values())
+
+
+@settings(max_examples=100, deadline=None)
+@given(history=st.lists(st.tuples(folders(), st.integers(0, 25)), min_size=1, max_size=5))
+def test_a_call_for_a_child_starts_one_run_and_a_signal_comes_once_whoever_dies(history: list[tuple[Desired, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        for declared, die_after in history:
+            world.run_pass(declared, die_after=die_after)
+        settle(world, history[-1][0])
+
+        orders = [decode_lines(data)[0] for data in world.platform.journals.values()]
+        children = Counter((order["parent"]["uid"], order["parent"]["key"]) for order in orders if "parent" in order)
+        assert all(count == 1 for count in children.values())
+        for inbox in world.platform.inboxes.values():
+            assert len(inbox) == len({message["id"] for message in inbox})
+
+
+@settings(max_examples=60, deadline=None)
+@given(declared=folders())
+def test_what_runs_ask_of_others_is_answered(declared: Desired) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        settle(world, declared)
+
+        waiting = {}
+        for data in world.platform.journals.values():
+            records = decode_lines(data)
+            if records[-1]["type"] == "parked":
+                waiting[records[0]["run"]] = [wait["kind"] for wait in records[-1]["waits"]]
+        assert not [name for name, kinds in waiting.items() if kinds in (["child"], ["send"])]
+        assert not [
+            name for name, kinds in waiting.items() if kinds == ["signal"] and declared.runs[name].workflow == "wait" and declared.runs[name].signals
+        ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(declared=folders())
+def test_I16_a_canceled_run_that_waits_undoes_what_it_did(declared: Desired) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        settle(world, declared)
+        gone = desired(*declared.workflows.values(), prune_max=100)
+        settle(world, gone)
+
+        for data in world.platform.journals.values():
+            records = decode_lines(data)
+            undone = any(record.get("kind") == "clean-up" for record in records)
+            did = any(record.get("compensate") for record in records)
+            assert undone == (did and records[-1].get("status") == "canceled")
 
 
 @settings(max_examples=100, deadline=None)

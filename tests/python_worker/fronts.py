@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.journal import History
+from reconciler.history import History
 from tests.python_worker.conftest import MakeBench
 from tests.support.workers import Bench, Worker, until
 

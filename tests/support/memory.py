@@ -22,12 +22,15 @@ from reconciler.compute import (
     Refused,
     Revision,
     Unclaimed,
+    Verdict,
     Watched,
 )
 from reconciler.digest import Json
 from reconciler.errors import RejectedError, UnavailableError
-from reconciler.journal import RECONCILER, History, encode_line, fold
+from reconciler.history import History, fold
+from reconciler.journal import RECONCILER, accepted, decode_lines, encode_line
 from reconciler.model import Status
+from reconciler.values import replace
 from tests.support.workers import now
 
 
@@ -59,7 +62,9 @@ class Platform:
 
 
 class MemoryAdapter:
-    """An adapter over a `Platform`. The entry of a revision names what its runs do: `echo`, `fail`, `park`, `crash`, `work`, `deaf`."""
+    """An adapter over a `Platform`. The entry of a revision names what its runs do: `echo`, `fail`, `park`, `crash`, `work`, `deaf`,
+    `parent` (waits for a child), `wait` (for a signal), `tell` (sends one to the run `a`), `undo` (parks, and undoes a step when it is canceled).
+    """
 
     name = "memory"
 
@@ -98,7 +103,8 @@ class MemoryAdapter:
         if history.claim < claim:
             return Unclaimed(seen(history, size), ordered=self.platform.ordered.get(uid) == claim)
         if history.let_go is not None:
-            return LetGo(seen(history, size), history.let_go, Status(history.status), instant(history.due()))
+            mail = history.unread(len(self.platform.inboxes.get(uid, ())))
+            return LetGo(replace(seen(history, size), mail=mail), history.let_go, Status(history.status), instant(history.due()))
         return Live(seen(history, size), Status(history.status)) if uid in self.platform.alive else Gone(seen(history, size))
 
     def start(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
@@ -133,12 +139,66 @@ class MemoryAdapter:
                 platform.append(uid, claim, {"type": "finished", "status": "failed", "error": error, "output": None})
             case "park":
                 sleep = {"type": "requested", "key": "nap", "kind": "sleep", "after": 0, "until": "2100-01-01T00:00:00.000Z"}
-                platform.append(uid, claim, sleep, {"type": "parked", "until": sleep["until"], "waits": [{"key": "nap", "kind": "sleep"}]})
+                platform.append(
+                    uid,
+                    claim,
+                    sleep,
+                    {
+                        "type": "parked",
+                        "until": sleep["until"],
+                        "waits": [{"key": "nap", "kind": "sleep"}],
+                        "inbox": len(platform.inboxes.get(uid, [])),
+                    },
+                )
             case "work" | "deaf":
                 platform.alive.add(uid)
                 platform.append(uid, claim, step)
             case "crash":
                 platform.append(uid, claim, step)
+            case "parent":
+                self._wait_for(order, {"key": "kid", "kind": "child", "workflow": "echo", "input": uid, "on_cancel": "cancel"}, "child")
+            case "wait":
+                self._wait_for(order, {"key": "go", "kind": "signal", "signal": "go"}, "signal")
+            case "tell":
+                self._wait_for(order, {"key": "go", "kind": "send", "run": "a", "signal": "go", "data": 1}, "sent")
+            case "undo":
+                self._undo(order, step)
+
+    def _wait_for(self, order: Order, request: Mapping[str, Any], answer: str) -> None:
+        """Wait for a message of a kind, and end with what it says."""
+        platform, uid, claim = self.platform, order.uid, order.claim
+        history = self.history(uid)
+        assert history is not None
+        if not history.calls:
+            platform.append(uid, claim, {"type": "requested", "after": 0, **request})
+        inbox = platform.inboxes.get(uid, [])
+        found = [(number, message) for number, message in enumerate(inbox, 1) if message["type"] in (answer, "cancel")]
+        if not found:
+            waits = [{"key": request["key"], "kind": request["kind"]}]
+            platform.append(uid, claim, {"type": "parked", "waits": waits, "inbox": len(inbox)})
+            return
+        number, message = found[0]
+        if message["type"] == "cancel":
+            platform.append(uid, claim, {"type": "finished", "status": "canceled", "reason": message["reason"], "output": None})
+            return
+        done = {"type": "completed", "key": request["key"], "value": None, "inbox": number}
+        output = {name: message.get(name) for name in ("status", "output", "data")}
+        platform.append(uid, claim, done, {"type": "finished", "status": "completed", "output": output})
+
+    def _undo(self, order: Order, step: Mapping[str, Any]) -> None:
+        platform, uid, claim = self.platform, order.uid, order.claim
+        history = self.history(uid)
+        assert history is not None
+        canceled = [message for message in platform.inboxes.get(uid, []) if message["type"] == "cancel"]
+        if canceled:
+            undo = {"type": "requested", "key": "work~compensate", "kind": "clean-up", "after": 0, "try": 1}
+            done = {"type": "completed", "key": "work~compensate", "value": None, "try": 1}
+            platform.append(uid, claim, {"type": "canceling", "reason": canceled[0]["reason"]}, undo, done)
+            platform.append(uid, claim, {"type": "finished", "status": "canceled", "reason": canceled[0]["reason"], "output": None})
+            return
+        if not history.calls:
+            platform.append(uid, claim, {**step, "compensate": True}, {"type": "completed", "key": "work", "value": 1, "try": 1})
+        platform.append(uid, claim, {"type": "parked", "waits": [{"key": "later", "kind": "signal"}], "inbox": len(platform.inboxes.get(uid, []))})
 
     def send(self, uid: str, message: Mapping[str, Any]) -> None:
         self._up()
@@ -185,6 +245,14 @@ class MemoryAdapter:
 
     def history(self, uid: str) -> History | None:
         return fold(self.platform.journals.get(uid, b""))
+
+    def records(self, uid: str) -> list[Mapping[str, Any]]:
+        return accepted(decode_lines(self.platform.journals.get(uid, b"")))[0]
+
+    def replay(self, uid: str, revision: Revision, progress: Progress) -> Verdict:
+        progress("replaying")
+        asked = sum(record["type"] == "requested" for record in self.records(uid))
+        return Verdict(fits=True, asked=asked, recorded=asked)
 
     def output(self, uid: str, offset: int = 0) -> Iterator[bytes]:
         yield self.platform.printed.get(uid, b"")[offset:]

@@ -147,9 +147,9 @@ class Site:
         except DamagedError:
             return []
 
-    def reached(self, run: str, kind: str, **facts: Any) -> bool:
+    def reached(self, run: str, of_type: str, /, **facts: Any) -> bool:
         """Say whether a journal has a record of this type, with these fields."""
-        return any(record["type"] == kind and facts.items() <= record.items() for record in self.journal(run))
+        return any(record["type"] == of_type and facts.items() <= record.items() for record in self.journal(run))
 
     # Processes
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.clock import SystemClock
+from reconciler.history import History, fold
 from reconciler.instants import stamp
-from reconciler.journal import History, accepted, decode_lines, encode_line, fold, whole_length
+from reconciler.journal import accepted, decode_lines, encode_line, whole_length
 
 ROOT = Path(__file__).parents[2]
 NODE = shutil.which("node")

@@ -12,9 +12,7 @@ from tests.support.builders import a_run, a_workflow, desired
     [
         (desired(a_run(task={"title": "x"})), "run/greet-world"),
         (desired(a_run(task=True)), "run/greet-world"),
-        (desired(a_run(signals={"go": {}})), "run/greet-world"),
         (desired(a_workflow(keep={"completed": "30d"})), "workflow/greet"),
-        (desired(a_workflow(signals={"go": {}})), "workflow/greet"),
         (desired(schedules={"nightly": Schedule("nightly", {})}), "schedule/nightly"),
     ],
 )

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from adapters.exec import ExecAdapter, ExecSettings
+from adapters.exec import ExecAdapter
+from adapters.placing import ExecSettings
 from adapters.processes import kill_tree
 from reconciler.compute import (
     Adapter,

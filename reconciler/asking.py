@@ -1,0 +1,254 @@
+"""What people ask of one run by command: cancel, signal, rerun, replay. Recorded first; the next pass does it."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reconciler.compute import Adapter, Revision, Verdict
+from reconciler.digest import Json, digest_of, uid_of
+from reconciler.errors import InvalidError, RejectedError, UsageError
+from reconciler.history import IN_DOUBT, memo_of
+from reconciler.journal import decode_json
+from reconciler.model import TERMINAL, Place, Run
+from reconciler.recorded import KnownWorkflow, RunLine
+from reconciler.relations import signal_fault
+from reconciler.service import Service, person
+from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.values import frozen, replace
+
+Row = Mapping[str, Any]
+_NO_CODE = frozenset({".git", "node_modules", ".venv", "__pycache__"})
+_MOST_CODE = 64 << 20
+
+
+@frozen
+class Again:
+    """How a run is run again: from its beginning, with what succeeded (`failed`), or with what was before a step (`before`)."""
+
+    failed: bool = False
+    before: str | None = None
+    same_revision: bool = False
+
+    @property
+    def keeps(self) -> bool:
+        """Say whether results of the last incarnation are kept."""
+        return self.failed or self.before is not None
+
+    @property
+    def why(self) -> str:
+        """Say what was asked for."""
+        what = "what failed" if self.failed else f"from {self.before!r}" if self.before is not None else "from the beginning"
+        return f"rerun by command, {what}"
+
+
+@frozen
+class NextRun:
+    """The incarnation that a rerun makes, and whether the present one is canceled first."""
+
+    uid: str
+    incarnation: int
+    waits_for: str | None = None
+
+
+def place_of(row: Row) -> Place:
+    """Return where a run belongs."""
+    return Place(row["project"], row["environment"])
+
+
+def cancel(service: Service, row: Row, reason: str) -> None:
+    """Record that a run shall be canceled; the next pass does it."""
+    with service.writing("cancel") as store, store.transaction():
+        events.add_request(store, place_of(row), f"run/{row['name']}", "cancel", {"reason": reason}, person(), now=service.clock.now())
+        runs.edit_run(store, row["uid"], {"cancel": reason})
+
+
+def signal(service: Service, row: Row, name: str, data: Json, number: str | None) -> bool:
+    """Record a signal for a run; false if one with that id was sent before. Raises InvalidError for data that the workflow refuses."""
+    if row["completed_at"] is not None:
+        message = f"run {row['name']!r} has ended ({row['status']}): no signal reaches it"
+        raise RejectedError(message)
+    if name.endswith(IN_DOUBT):
+        _check_decision(service, row, name, data)
+    with service.writing("signal") as store, store.transaction():
+        known = workflows.known_workflows(store, place_of(row)).get(row["workflow"])
+        fault = signal_fault(known, name, data)
+        if fault is not None:
+            raise InvalidError(fault)
+        number = f"command/{number or secrets.token_hex(8)}"
+        now = service.clock.now()
+        if not messages.remember(store, row["uid"], number, {"type": "signal", "id": number, "name": name, "data": data}, now=now):
+            return False
+        events.add_request(store, place_of(row), f"run/{row['name']}", "signal", {"name": name, "id": number, "data": data}, person(), now=now)
+        return True
+
+
+def _check_decision(service: Service, row: Row, name: str, data: Json) -> None:
+    key = name.removesuffix(IN_DOUBT)
+    history = adapter_of(service, row).history(row["uid"])
+    asked = [] if history is None else [call.key for call in history.calls.values() if call.status == "in-doubt"]
+    if key not in asked:
+        there = f"; {', '.join(asked)} is" if asked else ""
+        message = f"run {row['name']!r}: step {key!r} is not in doubt{there}"
+        raise RejectedError(message)
+    if data not in ("retry", "fail") and not (isinstance(data, dict) and data.keys() == {"result"}):
+        message = f'--data for {name} is "retry", "fail" or {{"result": VALUE}}: what became of the try that was cut off'
+        raise UsageError(message)
+
+
+def was_delivered(service: Service, row: Row) -> bool:
+    """Say whether every message that a run was sent is in its inbox."""
+    with service.reading() as store:
+        told = {} if store is None else messages.messages_of_active(store).get(row["uid"], {})
+    return all(message.delivered for message in told.values())
+
+
+def adapter_of(service: Service, row: Row) -> Adapter:
+    """Return the platform of a run. Raises RejectedError if the settings do not enable it."""
+    adapter = service.adapters.get(row["adapter"])
+    if adapter is None:
+        message = f"adapter {row['adapter']} is not enabled in the settings"
+        raise RejectedError(message)
+    return adapter
+
+
+def rerun(service: Service, row: Row, how: Again) -> NextRun:
+    """Record that a run shall be run again. Raises RejectedError where that has no meaning."""
+    _check_rerun(service, row, how)
+    declared = None if how.keeps else _declared(service, row)
+    with service.writing("rerun") as store, store.transaction():
+        place = place_of(row)
+        line = runs.latest_runs(store, place)[row["name"]]
+        data = _request(service, store, row, line, how, declared)
+        if any(about == f"run/{row['name']}" and where == place for _, where, about, _ in events.open_requests(store, "rerun")):
+            message = f"run {row['name']!r} is about to be run again already"
+            raise RejectedError(message)
+        events.add_request(store, place, f"run/{row['name']}", "rerun", data, person(), now=service.clock.now(), handled=False)
+        uid = uid_of(data["scope"], place.project, place.environment, row["name"], line.incarnation + 1)
+        return NextRun(uid, line.incarnation + 1, None if line.ended else line.uid)
+
+
+def _check_rerun(service: Service, row: Row, how: Again) -> None:
+    name = row["name"]
+    if how.failed and row["status"] not in TERMINAL:
+        message = f"run {name!r} has not ended: there is nothing to retry yet"
+        raise RejectedError(message)
+    if how.failed and row["status"] == "completed":
+        message = f"run {name!r} has completed: nothing of it failed; `ty-openworkflow rerun {name}` runs it once more from the beginning"
+        raise RejectedError(message)
+    if not how.keeps:
+        return
+    records = adapter_of(service, row).records(row["uid"])
+    if not records:
+        message = f"the journal of run {name!r} is gone: only `ty-openworkflow rerun {name}`, from the beginning, is possible"
+        raise RejectedError(message)
+    try:
+        memo_of(records, how.before)
+    except KeyError as error:
+        known = list(dict.fromkeys(record["key"] for record in records if record["type"] == "requested" and not record["key"].startswith("ty/")))
+        message = f"run {name!r} has no step {how.before!r}; its steps are {', '.join(known[:20]) or 'none'}"
+        raise RejectedError(message) from error
+
+
+def _declared(service: Service, row: Row) -> Run | None:
+    """Return the manifest of a run as it is now, if a folder still holds it."""
+    owner = row["owner"]
+    if not os.path.isabs(owner) or not os.path.isdir(owner):
+        return None
+    for desired in service.desired(Path(owner), writing=False):
+        if desired.place == place_of(row):
+            if f"run/{row['name']}" in desired.invalid:
+                message = f"the manifest of run {row['name']!r} is not valid: `ty-openworkflow validate {owner}` shows what is wrong"
+                raise InvalidError(message)
+            return desired.runs.get(row["name"])
+    return None
+
+
+def _request(service: Service, store: Store, row: Row, line: RunLine, how: Again, declared: Run | None) -> dict[str, Json]:
+    """Return everything that the next incarnation is made of."""
+    place = place_of(row)
+    workflow = line.workflow if declared is None else declared.workflow
+    known = workflows.known_workflows(store, place).get(workflow)
+    revision, adapter = _revision(service, line, row, known, how)
+    child = runs.latest_facts(store, place, row["name"])
+    origin = {} if child is None else {name: value for name, value in child.origin.items() if name == "parent"}
+    if how.keeps:
+        origin |= {"memo_of": line.uid, "memo_adapter": row["adapter"], "memo_before": how.before}
+    if how.failed:
+        origin["seed"] = line.uid if child is None else child.origin.get("seed", line.uid)
+    lineage = workflows.place_known(store, place)
+    scope = origin["parent"]["uid"] if "parent" in origin else (lineage[0] if lineage and lineage[0] else service.scope)
+    return {
+        "why": how.why,
+        "workflow": workflow,
+        "input": decode_json(row["input"]) if declared is None else declared.input,
+        "spec_hash": line.spec_hash if declared is None else declared.spec_hash,
+        "revision": revision,
+        "adapter": adapter,
+        "facts": decode_json(line.facts),
+        "concurrency": 0 if known is None else known.facts.get("concurrency", 0),
+        "scope": scope,
+        "origin": origin,
+    }
+
+
+def _revision(service: Service, line: RunLine, row: Row, known: KnownWorkflow | None, how: Again) -> tuple[str, str]:
+    """Return the revision that the next incarnation is pinned to, and its adapter."""
+    if not how.same_revision:
+        if known is None:
+            message = f"workflow {line.workflow!r} of run {row['name']!r} is not deployed any more: declare it, or try --same-revision"
+            raise RejectedError(message)
+        return known.revision.digest, str(known.facts.get("adapter", "exec"))
+    if line.revision not in adapter_of(service, row).deployed([line.revision]):
+        message = f"revision {line.revision[:12]} of run {row['name']!r} is not there any more: without --same-revision it runs on the present one"
+        raise RejectedError(message)
+    return line.revision, row["adapter"]
+
+
+def replay(service: Service, row: Row, code: Path | None) -> Verdict:
+    """Say whether the journal of a run fits other code: that in `code` (a file or a folder), else the workflow's present revision."""
+    adapter = adapter_of(service, row)
+    history = adapter.history(row["uid"])
+    if history is None:
+        message = f"run {row['name']!r} has no journal: it never started, or it was removed"
+        raise RejectedError(message)
+    with service.reading() as store:
+        known = None if store is None else workflows.known_workflows(store, place_of(row)).get(row["workflow"])
+    if known is None:
+        message = f"workflow {row['workflow']!r} of run {row['name']!r} is not deployed here"
+        raise RejectedError(message)
+    if code is None:
+        return adapter.replay(row["uid"], known.revision, service.progress)
+    files, entry = _read_code(code, known.revision)
+    digest = digest_of([{path: hashlib.sha256(data).hexdigest() for path, data in files.items()}, entry, "replay", secrets.token_hex(8)])
+    revision = replace(known.revision, digest=digest, entry=entry)
+    adapter.deploy(revision, files, service.progress)
+    try:
+        return adapter.replay(row["uid"], revision, service.progress)
+    finally:
+        adapter.retire(digest)
+
+
+def _read_code(code: Path, revision: Revision) -> tuple[dict[str, bytes], str]:
+    """Return the files of some code and which of them is its entry. Raises UsageError."""
+    if code.is_file():
+        return {code.name: code.read_bytes()}, code.name
+    if not code.is_dir():
+        message = f"--code {code}: there is no such file or folder"
+        raise UsageError(message)
+    files: dict[str, bytes] = {}
+    for folder, below, names in os.walk(code):
+        below[:] = sorted(set(below) - _NO_CODE)
+        for name in names:
+            path = Path(folder, name)
+            if path.is_file():
+                files[str(path.relative_to(code))] = path.read_bytes()
+        if sum(map(len, files.values())) > _MOST_CODE:
+            message = f"--code {code}: more than {_MOST_CODE >> 20} MiB of code"
+            raise UsageError(message)
+    if revision.entry not in files:
+        message = f"--code {code}: there is no {revision.entry} in it, which is the entry of workflow {revision.workflow!r}"
+        raise UsageError(message)
+    return files, revision.entry
