@@ -6,9 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from tests.conformance.runtimes.cases import FRONTS, Case
-from tests.conformance.runtimes.driver import Played, Stage, play
+from tests.conformance.runtimes.driver import SIDE_BY_SIDE, Played, Stage, play
 
-SIDE_BY_SIDE = 6
 Results = Mapping[tuple[str, str], "Future[Played]"]
 
 

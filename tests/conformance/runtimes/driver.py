@@ -18,6 +18,7 @@ from tests.conformance.runtimes.cases import Case
 from tests.support.workers import Bench, Worker, merged, until
 
 PATIENCE = 30
+SIDE_BY_SIDE = 6
 SETTINGS = {
     "retry": {"initial_interval_ms": 1, "jitter": False},
     "step": {"retry": {"max_attempts": 3, "initial_interval_ms": 1, "jitter": False}, "timeout_ms": 0},
@@ -118,7 +119,7 @@ class _Actor:
         while self._bench.history(self._uid).claim < claim:
             self._worker = worker = stage.worker()
             worker.order(self._uid, claim)
-            until(lambda worker=worker: self._bench.history(self._uid).claim == claim or not worker.alive(), PATIENCE)  # type: ignore[misc]
+            until(lambda worker=worker: self._bench.history(self._uid).claim == claim or not worker.alive(), PATIENCE)
 
     def _do_resume(self, details: Any) -> None:
         """Wait for the end of the worker, and order the next claim from a new one; `code: 2` has the second version of the code."""
@@ -210,11 +211,8 @@ class _Actor:
         """Let time pass while the run is parked: every instant in the journal moves into the past, by so many ms."""
         self._do_end(None)
 
-        def earlier(match: re.Match[str]) -> str:
-            return stamp(datetime.fromisoformat(match[0]) - timedelta(milliseconds=details))
-
         path = Path(self._bench.prefix(self._uid) + "journal.jsonl")
-        path.write_bytes(b"".join(encode_line(_moved(record, earlier)) for record in self._bench.records(self._uid)))
+        path.write_bytes(b"".join(encode_line(moved(record, timedelta(milliseconds=details))) for record in self._bench.records(self._uid)))
 
     def _do_torn(self, details: int) -> None:
         """Cut so many bytes off the end of the journal, as a crash in the middle of a write does."""
@@ -229,13 +227,13 @@ class _Actor:
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-details]))
 
 
-def _moved(value: Any, earlier: Any) -> Any:
-    """Return a record with its instants moved."""
+def moved(value: Any, age: timedelta) -> Any:
+    """Return a record with its instants moved into the past."""
     if isinstance(value, Mapping):
-        return {key: _moved(each, earlier) for key, each in value.items()}
+        return {key: moved(each, age) for key, each in value.items()}
     if isinstance(value, list):
-        return [_moved(each, earlier) for each in value]
-    return INSTANT.sub(earlier, value) if isinstance(value, str) else value
+        return [moved(each, age) for each in value]
+    return INSTANT.sub(lambda found: stamp(datetime.fromisoformat(found[0]) - age), value) if isinstance(value, str) else value
 
 
 def _named(action: Any) -> tuple[str, Any]:
