@@ -66,7 +66,7 @@ class Passed:
     @property
     def failed(self) -> bool:
         """Say whether an action did not work, or an object could not be carried out here."""
-        wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large", "edited-after-start")
+        wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large", "edited-after-start", "child-workflow-missing", "signal-sent")
         return any(report.applied.failures or any(notice.reason in wrong for notice in report.plan.rejected) for report in self.reports)
 
 

@@ -98,10 +98,12 @@ def _look(row: Mapping[str, Any], adapter: Adapter | None) -> tuple[History | No
 
 
 def _question(history: History, run: str) -> tuple[str, str] | None:
-    """Return reason and message of a run that waits for a person's decision."""
+    """Return reason and message of a run that waits for a person: for a decision, or for a signal."""
     asked = [call for call in history.calls.values() if call.status == "in-doubt"]
     if not asked:
-        return None
+        signals = [str(call.request.get("signal", call.name)) for call in history.calls.values() if call.kind == "signal" and call.open]
+        told = f"waits for signal {signals[0]!r}: `ty-openworkflow signal {run} {signals[0]} --data JSON`" if signals else ""
+        return ("parked" if history.let_go == "parked" else "", told) if signals and history.status == "waiting" else None
     answer = "'\"retry\"', '\"fail\"' or '{\"result\": VALUE}'"
     message = (
         f"step {asked[0].key!r} may have run: look what became of it, then `ty-openworkflow signal {run} {asked[0].key}{IN_DOUBT} --data` {answer}"
@@ -114,7 +116,7 @@ def _step(call: Call, facts: Mapping[str, Any]) -> dict[str, Json]:
         "name": call.name,
         "key": call.key,
         "kind": call.kind,
-        "status": call.status,
+        "status": "waiting" if call.status == "running" and call.kind not in ("step", "clean-up") else call.status,
         "attempts": call.attempts,
         "in_doubt": call.in_doubt,
         "output": call.output,

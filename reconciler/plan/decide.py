@@ -59,7 +59,8 @@ def decide(
         signals = declared_signals(desired, recorded, active, observed.runs)
         actions += signals.actions
         rejected += signals.rejected
-    family = decide_family(active, recorded, observed.runs, now=now)
+    coming = frozenset() if desired is None else frozenset((desired.place, name) for name in desired.workflows)
+    family = decide_family(active, recorded, observed.runs, coming, now=now)
     rejected += family.rejected
     asked = [*decide_reruns(recorded, active, now=now), *family.actions]
     active = _as_edited(active, asked, {})

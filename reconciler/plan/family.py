@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.actions import Action, Edit, Notice, Send, Start
 from reconciler.compute import Ask, Gone, LetGo, Live, Observation, Unclaimed
 from reconciler.digest import Json, digest_of, uid_of
-from reconciler.model import Source, Status
+from reconciler.model import Place, Source, Status
 from reconciler.recorded import ActiveRun, ChildRun, Recorded
 from reconciler.values import made, mutable
 
@@ -40,21 +40,23 @@ def takes_mail(seen: Observation | None) -> bool:
     return isinstance(seen, Live | LetGo | Gone | Unclaimed)
 
 
-def decide_family(active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mapping[str, Observation], *, now: datetime) -> FamilyPart:
-    """Decide what is due for every request of a run to others, and for the children of runs that are canceled."""
+def decide_family(
+    active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mapping[str, Observation], coming: frozenset[tuple[Place, str]], *, now: datetime
+) -> FamilyPart:
+    """Decide what is due for every request of a run to others, and for the children of runs that are canceled; `coming` workflows are declared."""
     part = FamilyPart()
     for uid, run in active.items():
         for ask in asks_of(seen.get(uid)):
             if ask.kind == "send":
                 part.actions += _send(run, ask, active, recorded, seen)
             elif _waits_for_workflow(run, ask, recorded):
+                if (run.place, ask.request["workflow"]) in coming:
+                    continue
                 message = f"its call {ask.key!r} waits for workflow {ask.request['workflow']!r}, which is not deployed: declare it"
                 part.rejected.append(Notice(f"run/{run.name}", "child-workflow-missing", message, run.source))
             else:
                 part.actions += _child(run, ask, active, recorded, seen, now=now)
-        reason = _orphaned(run, active, recorded.family.parents)
-        if reason is not None:
-            part.actions.append(Edit(uid, run.name, {"cancel": reason}, reason, run.source))
+    part.actions += _cascade(active, recorded.family.parents)
     return part
 
 
@@ -118,7 +120,10 @@ def _child(
 
 def _result(parent: ActiveRun, ask: Ask, child: ChildRun, recorded: Recorded, seen: Mapping[str, Observation]) -> list[Action]:
     message: dict[str, Any] = {"type": "child", "run": child.name, "status": child.status}
-    message |= {"output": child.output} if child.status == Status.COMPLETED else {"error": child.error, "reason": child.reason}
+    if child.status == Status.COMPLETED:
+        message["output"] = child.output
+    else:
+        message |= {name: value for name, value in (("error", child.error), ("reason", child.reason)) if value}
     return _answer(parent, ask, message, f"run/{child.name} is {child.status}", recorded, seen)
 
 
@@ -149,14 +154,18 @@ def _once(run: ActiveRun, number: str, message: Mapping[str, Any], reason: str, 
     return [Send(run, number, {**message, "id": number}, reason, takes_mail(seen.get(run.uid)))]
 
 
-def _orphaned(run: ActiveRun, active: Mapping[str, ActiveRun], ended: Mapping[str, str]) -> str | None:
-    """Say why a child is canceled with its parent; None if it is not."""
-    parent = run.origin.get("parent")
-    if parent is None or run.cancel is not None or parent["on_cancel"] != "cancel":
-        return None
-    above = active.get(parent["uid"])
-    canceled = above.cancel is not None if above is not None else ended.get(parent["uid"]) == Status.CANCELED
-    return f"its parent run/{parent['run']} is canceled" if canceled else None
+def _cascade(active: Mapping[str, ActiveRun], ended: Mapping[str, str]) -> list[Action]:
+    """Return the cancels of children whose parents are canceled, and of theirs."""
+    canceled = {uid for uid, run in active.items() if run.cancel is not None} | {uid for uid, status in ended.items() if status == Status.CANCELED}
+    waiting = {uid: run for uid, run in active.items() if run.cancel is None and run.origin.get("parent", {}).get("on_cancel") == "cancel"}
+    actions: list[Action] = []
+    while fresh := [run for run in waiting.values() if run.origin["parent"]["uid"] in canceled]:
+        for run in fresh:
+            reason = f"its parent run/{run.origin['parent']['run']} is canceled"
+            actions.append(Edit(run.uid, run.name, {"cancel": reason}, reason, run.source))
+            canceled.add(run.uid)
+            del waiting[run.uid]
+    return actions
 
 
 def deliveries(active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mapping[str, Observation]) -> list[Send]:

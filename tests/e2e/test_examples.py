@@ -36,7 +36,8 @@ def test_every_example_has_one_run_and_it_completes(carried_out: tuple[Cli, Resu
 
     runs = cli.run("list", "runs", "--json").json
 
-    assert sorted(run["workflow_id"] for run in runs) == sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir())
+    declared = [run["workflow_id"] for run in runs if run["metadata"]["parent"] is None]
+    assert sorted(declared) == sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir())
     assert {run["id"]: run["status"] for run in runs if run["status"] != "completed"} == {}
 
 
@@ -104,6 +105,28 @@ def test_coupons_uses_two_modules_and_its_package_from_npm(carried_out: tuple[Cl
     assert len(set(output["codes"])) == 5
     assert all(re.fullmatch(r"SPRING-[A-Z2-9]{8}", code) for code in output["codes"])
     assert re.fullmatch(r"[0-9a-f]{16}", output["checksum"])
+
+
+def test_the_openworkflow_example_waits_for_its_signal_and_gets_the_labels_of_its_child(carried_out: tuple[Cli, Result]) -> None:
+    run = status(carried_out, "openworkflow-order")
+
+    number = "openworkflow-order-1"
+    assert run["output"] == {"number": number, "item": "teapot", "labels": [f"{number}/1", f"{number}/2"]}
+    assert [step["kind"] for step in run["steps"]] == ["step", "sleep", "signal", "child"]
+    shim = (EXAMPLES / "openworkflow" / "code" / "openworkflow.mjs").read_text()
+    assert "import " not in shim
+    assert len([line for line in shim.splitlines() if line.strip()]) <= 30
+
+
+def test_the_approval_says_who_approved(carried_out: tuple[Cli, Result]) -> None:
+    assert status(carried_out, "approval-db1")["output"] == {"upgraded": True, "approved_by": "ana"}
+
+
+def test_the_payment_is_charged_once(carried_out: tuple[Cli, Result]) -> None:
+    run = status(carried_out, "payment-4711")
+
+    assert run["output"]["charged"] == [1, 1999]
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", run["output"]["order"])
 
 
 def test_no_lock_file_names_a_registry() -> None:

@@ -163,7 +163,7 @@ def test_who_sends_data_that_the_schema_refuses_gets_the_error_and_nothing_is_ke
 
     by_command = site.cli.run("signal", "asked", "answer", "--data", "{}", expect=3).stderr
     site.start("teller", "tell", input={"run": "asked", "values": [17]})
-    site.pass_("--until", "parked")
+    site.pass_("--until", "parked", expect=5)
     site.cli.run("signal", "asked", "answer", "--data", '{"by": "ana"}')
     site.cli.run("wait", "asked")
 
