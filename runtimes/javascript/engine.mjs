@@ -1,9 +1,10 @@
 // One attempt of the body: calls are matched with the journal, and results are released to the code one at a time,
 // in journal order, live and in replay alike. Knows nothing of files, so that another journal can take their place.
 
-import { Call, checkName, keyOf } from "./calls.mjs";
+import { Calls, checkName } from "./calls.mjs";
 import { shown } from "./durations.mjs";
-import { AbortError, CallError, NonDeterminismError, rebuildError } from "./errors.mjs";
+import { AbortError, NonDeterminismError, rebuildError } from "./errors.mjs";
+import { Releases } from "./releases.mjs";
 
 const { parse } = JSON;
 const ignore = () => undefined;
@@ -18,19 +19,11 @@ const ignore = () => undefined;
  * `kept(call)` is what its request records if the result comes from the memo.
  * One that returns at once has `value(call, found)` and `noted(call, position)`, and `unnamed`, its name where it is given none.
  */
-export class Attempt {
-  /** How many results were released to the code. */
-  released = 0;
+export class Attempt extends Releases {
   /** Calls whose result is not recorded. */
   open = new Set();
   /** New calls that wait until all that is recorded was asked for and released. */
   held = [];
-  /** How many bodies of steps are running. */
-  bodies = 0;
-  /** Grows with everything that happens. */
-  activity = 0;
-  /** Set once no result is released and nothing is started any more. */
-  stopped = false;
   /** Set when a try that fails is its step's last, because the body has ended. */
   aborting = false;
   /** How the body ended, while recorded requests may still be asked for. */
@@ -42,31 +35,22 @@ export class Attempt {
   /** How completed steps are undone, by key, and what to do when the run is canceled. */
   undo = new Map();
   onCancel = null;
-  #results;
   #recorded;
-  #found;
-  #calls = new Map();
-  #names = new Map();
+  #calls;
   #marks = new Map();
   #unasked = 0;
   #announcing = false;
-  #woken = true;
-  #turning = false;
-  #syncing = false;
-  #drained = ignore;
   #end;
 
-  /** `port` is what surrounds the run (journal, clock, scope), `past` its history, `quiet` looks when nothing can be released. */
+  /** `port` is what surrounds the run (journal, clock, scope), `past` its history. */
   constructor(port, past, { limits, mailbox }) {
-    this.port = port;
+    super(port, past.results);
     this.past = past;
     this.limits = limits;
     this.mailbox = mailbox;
-    this.quiet = { look: ignore, over: ignore };
-    this.#results = past.results.slice();
+    this.#calls = new Calls(port.scope, limits);
     this.#recorded = past.results.length;
-    // What a killed process has written survives it, but not a power cut: it is synced before it counts.
-    this.#found = port.journal.size;
+    if (past.requests.some(({ kind }) => kind === "now")) this.effects = this.found;
     this.outcome = new Promise((resolve) => (this.#end = resolve));
   }
 
@@ -91,7 +75,7 @@ export class Attempt {
       return Promise.reject(error);
     }
     kind.asked?.(call);
-    this.#match(call, this.past.byKey.get(call.key));
+    this.match(call, this.past.byKey.get(call.key));
     return call.promise;
   }
 
@@ -100,15 +84,15 @@ export class Attempt {
     const call = this.#accept(kind, name, options);
     const recorded = this.past.byKey.get(call.key);
     const value = kind.value(call, [recorded, this.past.memo.get(call.key)].find((found) => found?.kind === kind.name));
-    this.#calls.set(call.key, null);
-    if (!this.stopped) this.#match(call, recorded);
+    this.#calls.forget(call.key);
+    if (!this.stopped) this.match(call, recorded);
     return value;
   }
 
   /** Say whether new code may run: its marker is recorded, or nothing is recorded that was not asked for. */
   patched(id) {
     checkName(id, "patched(id): id");
-    this.#refuseInStep("patched", id);
+    this.#calls.refuseInStep("patched", id);
     if (!this.#marks.has(id)) this.#marks.set(id, this.past.markers.has(id) || this.#mark(id));
     return this.#marks.get(id);
   }
@@ -124,27 +108,14 @@ export class Attempt {
     this.port.journal.append("marker", { id });
   }
 
-  #accept(kind, given, options) {
-    const name = given ?? kind.unnamed;
-    const known = this.#names.get(name);
-    if (known === undefined && name !== kind.unnamed) checkName(name, `${kind.signature}: ${naming(kind, options)}`);
-    const details = kind.details(name, ...options);
-    this.#refuseInStep(kind.name, name);
-    this.limits.checkCalls(this.#calls.size);
-    const count = (known ?? 0) + 1;
-    this.#names.set(name, count);
-    const call = new Call(kind, keyOf(name, count), details);
-    this.#calls.set(call.key, call);
-    call.repeats = count > 1 && !this.#woken && this.open.size > 0;
+  #accept(kind, name, options) {
+    const call = this.#calls.accept(kind, name, options);
+    call.repeats = call.count > 1 && !this.woken && this.open.size > 0;
     return call;
   }
 
-  #refuseInStep(kind, name) {
-    const step = this.port.scope.step();
-    if (step !== undefined) throw new CallError(`${kind} ${shown(name)} was called inside the body of step ${shown(step)}: call it from the workflow`);
-  }
-
-  #match(call, recorded) {
+  /** Find the place of a call among what is recorded. */
+  match(call, recorded) {
     if (recorded === undefined) this.ask(call);
     else if (recorded.kind === call.kind.name) this.#again(call, recorded);
     else this.#refuse(new NonDeterminismError(`${call.kind.name} ${shown(call.key)} was recorded as a ${recorded.kind}: the code has changed since`));
@@ -160,7 +131,7 @@ export class Attempt {
   #again(call, recorded) {
     const { requests } = this.past;
     while (this.#unasked < requests.length && this.#calls.has(requests[this.#unasked].key)) this.#unasked += 1;
-    if (call.kind.noted !== undefined) call.kind.noted(call, this.#found);
+    if (call.kind.noted !== undefined) call.kind.noted(call, this.found);
     else if (!this.past.settled.has(call.key)) this.goOnWith(call, recorded);
     if (this.ending !== null) this.allAsked();
     else if (this.unasked === undefined) this.deliver();
@@ -184,7 +155,10 @@ export class Attempt {
 
   /** End as the body has ended, if all that is recorded was asked for. */
   allAsked() {
-    if (this.unasked === undefined) this.end(this.ending);
+    if (this.unasked !== undefined) return;
+    // Their values were given out, and a replay gives the same; what else is held was never begun.
+    for (const call of this.held) if (call.kind.noted !== undefined) this.#commit(call);
+    this.end(this.ending);
   }
 
   /** Let the calls that wait for messages look at what has come, once all that is recorded was asked for. */
@@ -246,7 +220,7 @@ export class Attempt {
 
   #remember({ key }) {
     this.port.journal.append("completed", { key, memo: true });
-    this.#results.push({ type: "completed", key, memo: true, position: 0 });
+    this.line({ type: "completed", key, memo: true }, 0);
   }
 
   /** Record the result of `call`, to be released when its turn comes. `text` is its value as JSON. */
@@ -256,89 +230,32 @@ export class Attempt {
     const { key, kind } = call;
     const end = this.port.journal.append(type, { key, ...fields }, text === undefined ? "" : `,"value":${text}`);
     const value = text === undefined ? undefined : parse(text);
-    this.#results.push({ type, key, value, error: fields?.error, position: kind.durable ? end : 0 });
-    this.wake();
+    this.line({ type, key, value, error: fields?.error }, kind.durable ? end : 0);
   }
 
-  /** Make everything durable that was written so far; settled when it is. */
-  async durable() {
-    if (this.alone()) this.port.journal.syncNow();
-    else await this.port.journal.sync();
+  /** Say whether result `number` may be given to the code: what was asked for before it, and the call itself, have to be asked for again. */
+  isDue(key, number) {
+    const { unasked } = this;
+    return this.#calls.has(key) && (unasked === undefined || unasked.after >= number);
   }
 
-  /** Say whether nothing else in the process has to wait for a sync. */
-  alone() {
-    return this.bodies === 0 && this.port.alone();
-  }
-
-  /** Look, in the next turn of the event loop, whether a result can be released. */
-  wake() {
-    this.activity += 1;
-    if (this.#turning || this.stopped) return;
-    this.#turning = true;
-    this.port.later(this.#turn);
-    this.port.later(this.#asleep);
-  }
-
-  // In the same phase of the event loop as the turn, so that nothing but what the turn has woken comes between.
-  #asleep = () => (this.#woken = false);
-
-  #turn = () => {
-    this.#turning = false;
-    if (this.stopped) return;
-    const next = this.#results[this.released];
-    if (next === undefined || !this.#isDue(next.key, this.released + 1)) this.quiet.look();
-    else if (this.#isDurable(next.position ?? this.#found)) this.#release(next);
-  };
-
-  #isDue(key, number) {
-    const blocking = this.past.requests[this.#unasked];
-    return this.#calls.has(key) && (blocking === undefined || blocking.after >= number);
-  }
-
-  #isDurable(position) {
-    const { journal } = this.port;
-    if (position <= journal.synced) return true;
-    if (this.alone()) {
-      journal.syncNow();
-      return position <= journal.synced;
-    }
-    if (!this.#syncing) {
-      this.#syncing = true;
-      journal.sync().then(() => {
-        this.#syncing = false;
-        this.wake();
-      });
-    }
-    return false;
-  }
-
-  #release(record) {
-    this.goOn();
-    this.released += 1;
-    this.#woken = true;
-    const call = this.#calls.get(record.key);
-    // Only the key is needed from here on; values can be large.
-    this.#calls.set(record.key, null);
-    this.#results[this.released - 1] = null;
-    if (record.type === "completed") call.resolve(record.memo ? (this.past.memo.get(record.key).value ?? null) : (record.value ?? null));
+  /** Give a result to the code. */
+  hand({ type, key, memo, value = null, error }) {
+    const call = this.#calls.get(key);
+    this.#calls.forget(key);
+    if (type === "completed") call.resolve(memo ? (this.past.memo.get(key).value ?? null) : value);
     else {
       // The failure is in the journal: code that never looks at this promise must not be told of it again.
       call.promise.catch(ignore);
-      call.reject(rebuildError(record.error));
+      call.reject(rebuildError(error));
     }
     this.#commitHeld();
-    this.wake();
   }
+
 
   /** Whether something can only go on when the code asks for what is recorded. */
   get blocked() {
-    return this.held.length > 0 || this.released < this.#results.length;
-  }
-
-  /** Say that a wait is over. */
-  goOn() {
-    this.quiet.over();
+    return this.held.length > 0 || this.waiting;
   }
 
   #bodyOver(outcome) {
@@ -366,26 +283,11 @@ export class Attempt {
   }
 
   /** Let the bodies of steps end that are running, for `grace` ms at most. With `reason` they are told to abort. */
-  async drain(grace, reason) {
+  drain(grace, reason) {
     this.aborting = reason !== null;
     const error = reason === null ? null : new AbortError(reason);
     for (const call of [...this.open]) call.kind.halt(call, error);
-    if (this.bodies === 0) return;
-    await new Promise((resolve) => {
-      const cancel = this.port.after(grace, resolve);
-      this.#drained = () => {
-        cancel();
-        resolve();
-      };
-    });
-  }
-
-  /** Say that the body of a step has ended. */
-  stepOver() {
-    this.bodies -= 1;
-    if (this.bodies === 0) this.#drained();
-    // A pause before the next try is a wait, for which the run may park.
-    this.wake();
+    return this.bodiesOver(grace);
   }
 
   /** Whether the code has given every function that clean-up may need. */
@@ -401,11 +303,6 @@ export class Attempt {
     return this.undo.size > 0 || (canceled && this.onCancel !== null);
   }
 
-  /** How many of the recorded requests were asked for, up to the first that was not. */
-  get asked() {
-    return this.#unasked;
-  }
-
   /** Record nothing more, whatever still runs. Returns the keys of the steps that have not ended. */
   close() {
     const left = [];
@@ -416,10 +313,4 @@ export class Attempt {
     }
     return left;
   }
-}
-
-/** Say which argument the name of a call is. */
-function naming({ named }, options) {
-  if (named === undefined) return "name";
-  return options.at(-1)?.name === undefined ? named : "options.name";
 }

@@ -1,5 +1,6 @@
 """Random parallel programs in real JavaScript workers that are killed at random: the journal decides, whatever was lost."""
 
+import json
 import os
 import random
 import shutil
@@ -14,6 +15,7 @@ from tests.support.workers import NODE, ROOT, Bench, Worker, until
 
 WORKERS, RUNS_EACH, KILLS = (6, 5, 4) if os.environ.get("TYOW_FULL") == "1" else (2, 4, 3)
 PROGRAMS = ROOT / "tests/javascript/support/random_programs.mjs"
+SIGNALS = json.loads(next(line for line in PROGRAMS.read_text().splitlines() if line.startswith("export const SIGNALS")).split("=")[1].rstrip(";"))
 ENTRY = """
 import fs from "node:fs";
 import { interpret } from "./random_programs.mjs";
@@ -43,8 +45,11 @@ def test_a_program_that_is_killed_at_random_ends_as_its_replay_does_and_repeats_
     for uid, seed in seeds.items():
         bench.create(uid, {"seed": seed}, {"cancel": {"grace_ms": 20}})
     for _ in range(KILLS):
-        _carry_on_and_kill(bench, list(seeds), after=chance.uniform(0, 0.06))
-    _carry_on(bench, list(seeds)).wait()
+        _carry_on_and_kill(bench, list(seeds), chance)
+    while not _have_ended(bench, list(seeds)):
+        worker = _carry_on(bench, list(seeds))
+        until(lambda w=worker: not w.alive() or _signal_one(bench, list(seeds), w, chance))
+        worker.wait()
 
     for uid in seeds:
         _check_replay(bench, uid)
@@ -52,7 +57,7 @@ def test_a_program_that_is_killed_at_random_ends_as_its_replay_does_and_repeats_
 
 def _carry_on(bench: Bench, uids: list[str]) -> Worker:
     """Order all runs that have not ended from one new worker."""
-    worker = bench.spawn(capacity=len(uids), linger_ms=1)
+    worker = bench.spawn(capacity=len(uids), linger_ms=50)
     for uid in uids:
         history = bench.history(uid)
         if history.finished is None:
@@ -60,12 +65,26 @@ def _carry_on(bench: Bench, uids: list[str]) -> Worker:
     return worker
 
 
-def _carry_on_and_kill(bench: Bench, uids: list[str], *, after: float) -> None:
+def _have_ended(bench: Bench, uids: list[str]) -> bool:
+    return all(bench.history(uid).finished for uid in uids)
+
+
+def _signal_one(bench: Bench, uids: list[str], worker: Worker, chance: random.Random) -> bool:
+    """Send a signal to one run and wake the worker; say whether all runs have ended."""
+    uid = chance.choice(uids)
+    bench.send(uid, {"type": "signal", "id": str(chance.random()), "name": chance.choice(SIGNALS), "data": chance.randrange(1_000_000)})
+    worker.wake()
+    return _have_ended(bench, uids)
+
+
+def _carry_on_and_kill(bench: Bench, uids: list[str], chance: random.Random) -> None:
     completed = {uid: _completed(bench, uid) for uid in uids}
     executed = {uid: len(_executed(bench, uid)) for uid in uids}
     worker = _carry_on(bench, uids)
     until(lambda: any(bench.history(uid).worker == worker.id for uid in uids) or all(bench.history(uid).finished for uid in uids))
-    time.sleep(after)
+    end = time.monotonic() + chance.uniform(0, 0.06)
+    while time.monotonic() < end and not _signal_one(bench, uids, worker, chance):
+        time.sleep(chance.uniform(0, 0.01))
     worker.kill()
     worker.wait()
     for uid in uids:

@@ -211,3 +211,20 @@ test("what is no instant is refused", async () => {
     assert.equal(finished.error.message, `sleepUntil(name, instant): instant must be a Date, milliseconds since 1970 or text with a zone such as "2026-11-22T14:37:00Z", got ${shown}`);
   }
 });
+
+test("what was given out is recorded also where the body ends while results of others are not released", async () => {
+  const workflow = async (_, { step, now }) => {
+    // Both end before either is released: the code needs only the first.
+    await Promise.race([step("a", () => 1), step("b", () => 2)]);
+    return now();
+  };
+  const whole = await carryOut(workflow);
+  const storage = cutAfter(whole, whole.records.findIndex(({ kind }) => kind === "now"));
+  await carryOut(workflow, { storage });
+  const again = beforeEnd(storage);
+  await delay(2);
+  await carryOut(workflow, { storage: again });
+
+  assert.equal(storage.of("requested").filter(({ kind }) => kind === "now").length, 1);
+  assert.equal(again.finished.output, storage.finished.output);
+});

@@ -97,6 +97,11 @@ export class Bench {
     return this.last(uid);
   }
 
+  /** Put other code in the place of the present. */
+  change(text) {
+    fs.writeFileSync(this.path("code", Object.keys(this.code)[0]), text);
+  }
+
   /** Put a record into the inbox of a run. */
   send(uid, record) {
     const inbox = `${this.prefix(uid)}inbox`;
@@ -144,14 +149,27 @@ class Worker {
   }
 
   /** Order the next claim of a run. */
-  order(uid, claim = this.bench.of(uid, "claim").length + 1) {
-    this.#append({ type: "order", uid, claim, prefix: this.bench.prefix(uid) });
+  order(uid, claim = this.bench.of(uid, "claim").length + 1, before = undefined) {
+    this.#append({ type: "order", uid, claim, prefix: this.bench.prefix(uid), before });
     this.wake();
   }
 
   drain() {
     this.#append({ type: "drain" });
     this.wake();
+  }
+
+  handOver(keep) {
+    this.#append({ type: "hand-over", keep });
+    this.wake();
+  }
+
+  /** Ask whether the code fits the journal of a run, and return the verdict. */
+  async replay(uid) {
+    this.#append({ type: "replay", uid, prefix: this.bench.prefix(uid) });
+    this.wake();
+    await this.ended;
+    return JSON.parse(fs.readFileSync(`${this.folder}/verdict.json`, "utf8"));
   }
 
   kill(signal = "SIGKILL") {

@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 
 import { Process, Storage } from "./memory.mjs";
-import { interpret, randomFrom } from "./random_programs.mjs";
+import { SIGNALS, interpret, randomFrom } from "./random_programs.mjs";
 
 const MOST_CLAIMS = 400;
 const SLOWEST_MS = 30_000;
@@ -16,13 +16,14 @@ const elapsed = () => performance.now() * 20;
  */
 export async function carryOutUnderKills(seed, { io = false } = {}) {
   const random = randomFrom(seed ^ 0x5eed);
-  const world = { random, storage: new Storage(orderOf({ seed, io }, random)), executed: 0, kills: 0, claims: 0, refused: 0 };
+  const world = { random, storage: new Storage(orderOf({ seed, io }, random)), executed: 0, sent: 0, kills: 0, claims: 0, refused: 0 };
   while (world.storage.finished === undefined) {
     if (++world.claims > MOST_CLAIMS) throw new Error(`seed ${seed}: no end after ${MOST_CLAIMS} claims`);
     await claimOnce(world);
   }
   if (world.violation) throw world.violation;
   checkTries(world.storage);
+  checkMessages(world.storage);
   if (world.refused > 0 && !io) throw new Error(`seed ${seed}: a pure program did not repeat itself: ${JSON.stringify(world.storage.of("warning"))}`);
   const difference = await replay(world.storage, io);
   if (difference !== undefined && !io) throw new Error(`seed ${seed}: ${difference}`);
@@ -55,11 +56,27 @@ async function claimOnce(world) {
     outside: (count) => (pending += count),
   });
   process = new Process(storage, workflow, settings);
+  const stop = sendSignals(world, process);
   await withinTime(process);
+  stop();
   process.alive = false;
   const last = storage.records.at(-1);
   if (last.reason === "grace") world.refused += 1;
-  if (last.type === "parked") await new Promise((resolve) => setTimeout(resolve, Date.parse(last.until) - Date.now()));
+  if (last.type === "parked" && last.until !== undefined) await new Promise((resolve) => setTimeout(resolve, Date.parse(last.until) - Date.now()));
+}
+
+/** Send signals at random moments, of which not every one wakes the process. */
+function sendSignals(world, process) {
+  const { random, storage } = world;
+  let timer;
+  const send = () => {
+    world.sent += 1;
+    storage.inbox.push({ type: "signal", id: `${world.sent}`, name: SIGNALS[Math.floor(random() * SIGNALS.length)], data: world.sent });
+    if (random() < 0.8) process.readInbox();
+    timer = setTimeout(send, random() * 8);
+  };
+  timer = setTimeout(send, random() * 8);
+  return () => clearTimeout(timer);
 }
 
 function withinTime(process) {
@@ -83,6 +100,9 @@ function kill(world, process) {
 function execute(world, process, completed, key) {
   if (!process.alive) return 0;
   if (completed.has(key.slice("uid/".length))) world.violation = new Error(`step ${key} ran again though it was recorded as completed`);
+  const begun = world.storage.records.findLastIndex((record) => record.key === key.slice("uid/".length) && (record.type === "requested" || record.type === "started"));
+  const given = world.storage.records.findLastIndex((record, index) => index < begun && record.kind === "now");
+  if (given >= world.storage.durable) world.violation = new Error(`step ${key} began before a time that was given out was durable`);
   world.executed += 1;
   return Math.floor(world.random() * 1e6);
 }
@@ -108,9 +128,21 @@ function checkTries({ records }) {
   }
 }
 
+/** Each message has one effect, and those of one name come in order within an attempt of the body and over all of them. */
+function checkMessages({ records, inbox }) {
+  const taken = records.filter(({ type, inbox: number }) => type === "completed" && number !== undefined).map(({ inbox: number }) => number);
+  if (new Set(taken).size !== taken.length) throw new Error(`a message was delivered twice: ${taken}`);
+  for (const name of SIGNALS) {
+    const numbers = taken.filter((number) => inbox[number - 1].name === name);
+    if (numbers.some((number, index) => index > 0 && number < numbers[index - 1])) throw new Error(`signals were delivered out of order: ${numbers}`);
+    if (numbers.some((number) => inbox.slice(0, number - 1).filter((message) => message.name === name).length >= numbers.indexOf(number) + 1)) throw new Error(`a signal was left out: ${numbers}`);
+  }
+}
+
 /** Let the run come to its end again from its journal, and say what was different, if anything. */
-async function replay({ records, finished: before }, io) {
+async function replay({ records, inbox, finished: before }, io) {
   const storage = new Storage();
+  storage.inbox = inbox;
   storage.records = records.slice(0, records.indexOf(before));
   storage.durable = storage.records.length;
   const executed = [];

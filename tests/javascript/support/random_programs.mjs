@@ -1,5 +1,7 @@
-// Random workflows: every seed is a program of branches, loops, repeated names, sleeps, retries, caught failures and races.
+// Random workflows: every seed is a program of branches, loops, repeated names, sleeps, signals, times, chance, retries, caught failures and races.
+// Whoever carries one out sends signals with the names in SIGNALS until it ends.
 
+export const SIGNALS = ["go", "stop", "more"];
 const NAMES = ["fetch", "store", "mail", "sum", "check"];
 
 /** Return a generator of numbers in [0, 1) that a seed determines. */
@@ -33,7 +35,9 @@ function block(random, depth, length) {
 function operation(random, depth) {
   const inner = (most) => block(random, depth - 1, 1 + pick(random, most));
   const choice = depth === 0 ? pick(random, 60) : pick(random, 100);
-  if (choice < 42) return stepOf(random);
+  if (choice < 30) return stepOf(random);
+  if (choice < 36) return signalOf(random);
+  if (choice < 44) return chanceOf(random);
   if (choice < 52) return { op: "sleep", name: nameOf(random, 3), ms: pick(random, 7) };
   if (choice < 60) return random.io ? { op: "io", ms: pick(random, 4) } : { op: "yield", turns: 1 + pick(random, 4) };
   const ways = random.io ? ["all", "allSettled"] : ["all", "allSettled", "race", "any"];
@@ -48,6 +52,19 @@ function stepOf(random) {
   const fails = random() < 0.25 ? 1 + pick(random, 2) : 0;
   const attempts = fails > 0 && random() < 0.5 ? fails : fails + 1;
   return { op: "step", name: nameOf(random, NAMES.length), ms: random() < 0.5 ? -1 : pick(random, 5), fails, attempts };
+}
+
+function signalOf(random) {
+  const signal = SIGNALS[pick(random, SIGNALS.length)];
+  // Without a name of its own it is one name in many branches.
+  return { op: "signal", signal, name: random.io ? `${signal}-${random.names++}` : undefined, timeout: random() < 0.5 ? pick(random, 7) : undefined };
+}
+
+function chanceOf(random) {
+  // What has no name cannot be told apart in branches that wait for more than their calls.
+  const kinds = random.io ? ["random", "uuid"] : ["now", "random", "uuid"];
+  const kind = kinds[pick(random, kinds.length)];
+  return { op: "chance", kind, name: random.io || random() < 0.5 ? nameOf(random, NAMES.length) : undefined };
 }
 
 function nameOf(random, count) {
@@ -109,6 +126,12 @@ const OPERATIONS = {
   async sleep(machine, { name, ms }, trail) {
     await machine.sleep(name, ms);
     note(machine, trail, name);
+  },
+  async signal(machine, { signal, name, timeout }, trail) {
+    note(machine, trail, await machine.waitForSignal(signal, { name, timeout }));
+  },
+  chance(machine, { kind, name }, trail) {
+    note(machine, trail, kind === "now" ? machine.now() : machine[kind](name));
   },
   async yield(_machine, { turns }) {
     for (let turn = 0; turn < turns; turn++) await (turn % 2 === 0 ? null : new Promise((resolve) => process.nextTick(resolve)));
