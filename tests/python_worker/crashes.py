@@ -21,8 +21,8 @@ _MOST_CRASHES = 4
 class CrashingRun:
     """One run, and the claims that try to carry it out."""
 
-    def __init__(self, folder: Path, seed: int, *, is_async: bool) -> None:
-        """Create the run of a seed."""
+    def __init__(self, folder: Path, seed: int, *, is_async: bool, **given: Any) -> None:
+        """Create the run of a seed; `given` are further members of its input."""
         self.folder, self.claim, self.crashes, self._sent = folder, 0, 0, 0
         self._chance = random.Random(-seed - 1)
         self._code = folder / "code"
@@ -30,8 +30,8 @@ class CrashingRun:
         (folder / "changed").mkdir()
         (self._code / "main.py").write_text(f"from {programs.__name__} import {'async_workflow as workflow' if is_async else 'workflow'}\n")
         self.journal, self.effects = folder / "journal.jsonl", folder / "effects"
-        given = {"seed": seed, "effects": str(self.effects)}
-        order = {"type": "order", "claim": 0, "seq": 1, "at": now(), "protocol": 1, "uid": "u", "run": "u", "incarnation": 1, "input": given,
+        value = {"seed": seed, "effects": str(self.effects), **given}
+        order = {"type": "order", "claim": 0, "seq": 1, "at": now(), "protocol": 1, "uid": "u", "run": "u", "incarnation": 1, "input": value,
                  "settings": merged(SETTINGS, {"cancel": {"grace_ms": 50}})}  # fmt: skip
         self.journal.write_bytes(encode_line(order))
 
@@ -42,10 +42,10 @@ class CrashingRun:
     def carry_out(self) -> Mapping[str, Any]:
         """Let worker after worker die, then let one live. Returns the terminal record."""
         for _ in range(_MOST_CRASHES):
-            if self._claim(self._chance.randint(2, 60)):
+            if self.claim_once(self._chance.randint(2, 60)):
                 break
         else:
-            assert self._claim(0), (self.folder / "log").read_text()
+            assert self.claim_once(0), (self.folder / "log").read_text()
         return self.records()[-1]
 
     def replay(self) -> Mapping[str, Any]:
@@ -54,7 +54,7 @@ class CrashingRun:
         while records[-1]["type"] in ("finished", "abandoned"):
             records.pop()
         self.journal.write_bytes(b"".join(lines[: len(records)]))
-        assert self._claim(0), (self.folder / "log").read_text()
+        assert self.claim_once(0), (self.folder / "log").read_text()
         return self.records()[-1]
 
     def _send(self) -> None:
@@ -71,7 +71,7 @@ class CrashingRun:
     def under_two_keys(self) -> list[str]:
         """Return the steps whose effect was seen under more than one idempotency key or time."""
         seen: dict[str, set[tuple[str, ...]]] = {}
-        for step, _, *under in (line.split() for line in self._executed()):
+        for step, _, *under in (line.split() for line in self.executed()):
             if under:
                 seen.setdefault(step, set()).add(tuple(under))
         return [step for step, under in seen.items() if len(under) > 1]
@@ -80,12 +80,12 @@ class CrashingRun:
         """Return the numbers of the messages that were taken, in order."""
         return [record["inbox"] for record in self.records() if record["type"] in ("completed", "failed") and "inbox" in record]
 
-    def _claim(self, crash_at: int) -> bool:
+    def claim_once(self, crash_at: int) -> bool:
         """Let a worker take the run, and say whether it lived to finish it."""
         self.claim += 1
         self._send()
         completed = {record["key"] for record in self.records() if record["type"] in ("completed", "failed")}
-        before = self._executed()
+        before = self.executed()
         synced = mmap.mmap(-1, 8)
         synced[:] = self.journal.stat().st_size.to_bytes(8, "little")
         pid = os.fork()
@@ -93,7 +93,7 @@ class CrashingRun:
             self._be_the_worker(crash_at, synced)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         assert status in (0, _CRASHED), (status, (self.folder / "log").read_text())
-        again = completed & {line.split()[0].removeprefix("u/") for line in self._executed()[len(before) :]}
+        again = completed & {line.split()[0].removeprefix("u/") for line in self.executed()[len(before) :]}
         assert not again, f"{again} had a result and ran again in claim {self.claim}"
         if status == _CRASHED:
             self.crashes += 1
@@ -101,7 +101,8 @@ class CrashingRun:
             return False
         return True
 
-    def _executed(self) -> list[str]:
+    def executed(self) -> list[str]:
+        """Return the lines that effects left, oldest first."""
         return self.effects.read_text().splitlines() if self.effects.exists() else []
 
     def _lose_unsynced(self, synced: int) -> None:

@@ -32,8 +32,8 @@ class Runs:
         self.go_on(**spawn)
 
     def go_on(self, before: str | None = None, **spawn: Any) -> None:
-        """Order the next claim in a new worker."""
-        self.worker = self.bench.spawn(uid="u", **spawn)
+        """Order the next claim in a new worker, which waits long for messages unless that is what is tested."""
+        self.worker = self.bench.spawn(uid="u", **{"linger_ms": 30_000, **spawn})
         self.bench.cut("u")
         order = {"type": "order", "uid": "u", "claim": self.bench.history("u").claim + 1, "prefix": self.bench.prefix("u")}
         self.worker._line({**order, "before": before} if before else order)

@@ -130,7 +130,8 @@ def test_parked_runs_leave_their_threads_behind_and_the_worker_does_not_linger(b
     worker = made.spawn(capacity=50, linger_ms=60_000)
     for number in range(40):
         made.create(f"r{number}")
-        worker.order(f"r{number}", 1)
+        worker._line({"type": "order", "uid": f"r{number}", "claim": 1, "prefix": made.prefix(f"r{number}")})
+    worker.wake()
 
     assert worker.wait(5) == 0
     assert {made.history(f"r{number}").let_go for number in range(40)} == {"parked"}

@@ -1,6 +1,7 @@
 """The rules of replay, one by one: what is released when, and what is held."""
 
 from _thread import allocate_lock
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -8,6 +9,7 @@ from typing import Any, NoReturn
 import pytest
 from ty_worker.engine import Attempt
 from ty_worker.errors import LimitError
+from ty_worker.immediate import NowCall
 from ty_worker.journal import ClosedError, Journal
 from ty_worker.orders import Inbox
 from ty_worker.policy import Settings
@@ -248,6 +250,32 @@ def test_after_a_failed_body_what_was_completed_is_a_memo_and_what_failed_or_exp
     assert (a.result(), front.started) == (7, [("f", 1, False)])
     found = [(record["key"], record.get("memo")) for record in made.journal.history().requests]
     assert found == [("a", True), ("f", None), ("z", True), ("w", None)]
+
+
+def test_a_step_in_flight_does_not_start_while_an_instant_is_held_that_it_might_use(attempt: MakeAttempt) -> None:
+    made, front = attempt(requested("a", 0), requested("b", 0))
+    now = NowCall()
+    ask(made, "a")
+    made.request(now)
+    ask(made, "b")
+
+    assert front.started == [("a", 2, True), ("b", 2, True)]
+    kinds = [record["kind"] for record in made.journal.history().requests]
+    assert kinds == ["step", "step", "now"] and now.value > 0
+    assert made.journal.durable >= made.given > 0
+
+
+def test_a_message_is_for_who_asked_first_however_the_replay_asks(attempt: MakeAttempt) -> None:
+    waits = [{"type": "requested", "key": key, "kind": "signal", "signal": "go", "after": 0} for key in ("go", "other")]
+    made, _ = attempt(*waits)
+    made.port.inbox._kept["signal go"] = deque([(1, {"data": "first"}), (2, {"data": "second"})])
+    first, other = SignalCall("go", "go", None), SignalCall("other", "go", None)
+    made.request(first)
+    assert released(made) == []
+
+    made.request(other)
+    assert released(made) == ["go", "other"]
+    assert (first.result(), other.result()) == ("first", "second")
 
 
 def test_limits_on_calls_are_told_to_the_code_and_on_the_journal_end_the_attempt(attempt: MakeAttempt) -> None:

@@ -139,6 +139,24 @@ def test_sigterm_ends_a_worker_whatever_the_code_does(bench: MakeBench, body: st
     assert made.history("u").let_go == "suspended"
 
 
+def test_sigterm_and_cancel_do_not_wait_for_code_that_is_still_loaded(bench: MakeBench) -> None:
+    made = bench("import os, time\nopen(os.environ['MARK'], 'w').close()\ntime.sleep(60)\ndef workflow(input, ctx): pass\n")
+    mark = made.folder / "mark"
+    for number in (1, 2):
+        made.create(f"u{number}")
+        worker = made.spawn(uid=f"u{number}", env={"MARK": str(mark)})
+        worker.order(f"u{number}", 1)
+        until(mark.exists)
+        mark.unlink()
+        if number == 1:
+            worker.kill(signal.SIGTERM)
+        else:
+            made.send("u2", {"type": "cancel", "reason": "r"})
+            worker.wake()
+        assert worker.wait(5) == 0
+    assert (made.history("u1").let_go, made.history("u2").status) == ("suspended", "canceled")
+
+
 def test_a_worker_without_orders_ends_on_sigterm_and_on_drain(bench: MakeBench) -> None:
     made = bench("def workflow(input, ctx):\n    return 1\n")
     first, second = made.spawn(), made.spawn()

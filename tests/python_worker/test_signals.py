@@ -117,19 +117,21 @@ def test_a_message_that_nobody_announced_is_found_before_the_wait_expires(bench:
     assert runs.output() == "unannounced"
 
 
-def test_a_signal_beside_a_sleep_makes_no_hot_loop(bench: MakeBench, front: str) -> None:
+def test_a_signal_and_a_child_that_arrive_beside_a_sleep_make_no_hot_loop(bench: MakeBench, front: str) -> None:
     runs = Runs(
         bench,
         """
 async def workflow(input, ctx):
-    await both(ctx, lambda: ctx.sleep("z", 1.2), lambda: ctx.wait_for_signal("go", timeout=1.1))
+    waits = [lambda: ctx.sleep("z", 1.2), lambda: ctx.wait_for_signal("go", timeout=1.1), lambda: ctx.run_workflow("child", timeout=1.1)]
+    await both(ctx, *waits)
     return time.process_time()
 """,
         front,
     )
     runs.begin()
-    runs.written('"signal"')
+    runs.written('"kind":"child"')
     runs.signal("go", 1)
+    runs.send(type="child", id="2", key="child", run="c", status="completed", output=1)
 
     assert runs.output() < 0.6  # seconds of the processor in all, of which the start takes a tenth
 

@@ -79,7 +79,9 @@ class Concluding:
     def _outcome(self) -> tuple[str, Any] | None:
         if self.working is not None:
             return self.working.outcome
-        return self.unloadable or self.interrupted or self.leaving
+        if self.finish is not None:
+            return self.unloadable or self.leaving  # the code is being loaded to find what cleans up
+        return self.interrupted or self.unloadable or self.leaving
 
     def _drained(self, kind: str) -> bool:
         """Say whether the functions in flight have ended, or their grace has."""
@@ -124,7 +126,7 @@ class Concluding:
         if isinstance(result, Again):
             return self._write(result), lambda: self._pause(result.retry_at)
         self.finish = result
-        return self._clean_up(kind, what) if result.cleans else self._end()
+        return self._clean_up(kind) if result.cleans else self._end()
 
     def _write(self, result: Again | Leave) -> int:
         offset = 0
@@ -139,7 +141,7 @@ class Concluding:
             self.attempt.near_value_limit("what the workflow returned", finish.size, "")
         return self.journal.append("finished", finish.members()), self._let_go
 
-    def _clean_up(self, kind: str, what: Any) -> tuple[int, Next]:
+    def _clean_up(self, kind: str) -> tuple[int, Next]:
         """Clean up if there may be anything to clean up; the body is replayed first if that may find more of it."""
         from ty_worker.cleanup import may_be_owed, may_find_more
 
@@ -149,7 +151,7 @@ class Concluding:
         if not may_be_owed(attempt.past if attempt is not None else self.journal.history(), canceled=canceled):
             return self._end()
         if self.unloadable is not None:
-            return self._clean_up_further(kind, what)
+            return self._clean_up_further(*self.unloadable)
         if self.leaving is not None:
             return self._leave()
         self.clean_until = self.clean_until or now_ms() + self.settings.cleanup_ms

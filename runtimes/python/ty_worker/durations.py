@@ -50,10 +50,16 @@ def instant(value: object, what: str) -> int:
 def _read_instant(value: object) -> int | None:
     from datetime import datetime, timedelta, timezone
 
-    try:
-        moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
-    except ValueError:
-        return None
+    moment = value
+    if isinstance(value, str):
+        import re
+
+        # Python 3.10 knows neither the zone Z nor a fraction of any length.
+        text = re.sub(r"\.([0-9]{1,6})[0-9]*", lambda found: "." + found[1].ljust(6, "0"), value.replace("Z", "+00:00"))
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return None
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         return None
     since = moment - datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - Python 3.10

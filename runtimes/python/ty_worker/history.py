@@ -86,7 +86,7 @@ class History:
             raise DamageError(message)
         self.order = record
         for entry in record.get("memo", ()):
-            self.memo[entry["key"], entry["kind"]] = entry["value"]
+            self.memo[entry["key"], entry["kind"]] = entry.get("value")
             if entry["kind"] == "step":
                 self.compensable.add(entry["key"])  # it may have had something, and only the code knows
 
@@ -151,7 +151,8 @@ class History:
         """A call has its result."""
         key = record["key"]
         self._in_flight.discard(key)
-        self._spend(record)
+        if "inbox" in record:
+            self._spend(record)
         if key in self.cleaning:
             self.cleaned[key] = record
             return

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 import sys
 from _thread import get_ident
 from contextvars import copy_context
 
 from ty_worker.clock import NEVER
-from ty_worker.durations import quoted
 from ty_worker.errors import CallError
 from ty_worker.forks import end_if_forked
 from ty_worker.functions import is_async
 from ty_worker.journal import ClosedError
+from ty_worker.loop import Loop, Selector
 from ty_worker.mishaps import crash
-from ty_worker.tries import within
+from ty_worker.tries import check_outside, named, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,40 +30,6 @@ if TYPE_CHECKING:
     from ty_worker.tries import Try
 
 _CLEAN_UP = 1.0
-_OWN_DESCRIPTORS = 1  # the pipe by which other threads wake the loop
-
-
-class _Selector(selectors.DefaultSelector):
-    """Asks before it blocks."""
-
-    front: Loops
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready; release a result in place of blocking, if there is one."""
-        if timeout is not None and timeout <= 0:
-            return super().select(timeout)
-        events = super().select(0)
-        if events or self.front.turn(foreign=timeout is not None or len(self.get_map()) > _OWN_DESCRIPTORS):
-            return events
-        events = super().select(timeout)
-        self.front.stirred()
-        return events
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    """Counts the functions that run in an executor: nothing else shows them."""
-
-    executing = 0
-
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
-        """Run `func` in a thread of the executor."""
-        future = super().run_in_executor(executor, func, *args)
-        self.executing += 1
-        future.add_done_callback(self._executed)
-        return future
-
-    def _executed(self, _future: object) -> None:
-        self.executing -= 1
 
 
 class Loops:
@@ -72,9 +37,9 @@ class Loops:
 
     def __init__(self, attempt: Attempt, pool: Pool) -> None:
         self._attempt, self._lock, self._pool = attempt, attempt.lock, pool
-        selector = _Selector()
+        selector = Selector()
         selector.front = self
-        self._loop = _Loop(selector)
+        self._loop = Loop(selector)
         self._thread = 0
         self._committing = self._stopping = self._over = False
         self._wanted = 0
@@ -136,13 +101,9 @@ class Loops:
             return True
 
     def _check(self, kind: str, name: str) -> None:
-        end_if_forked()
-        step = within.get()
-        if step:
-            message = f"{kind} {quoted(name)} was called inside the body of step {quoted(step)}: call it from the workflow"
-            raise CallError(message)
+        check_outside(kind, name)
         if get_ident() != self._thread:
-            message = f"{kind} {quoted(name)} was called in a thread of its own: call it in the workflow function"
+            message = f"{named(kind, name)} was called in a thread of its own: call it in the workflow function"
             raise CallError(message)
 
     def turn(self, *, foreign: bool) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from _contextvars import ContextVar
 from _thread import get_ident
-from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

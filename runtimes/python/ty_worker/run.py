@@ -79,15 +79,14 @@ class Run(Concluding):
     def _begin(self, history: History) -> None:
         """Carry one attempt of the body out, once its time has come."""
         with self.lock:
+            self.busy = False  # what comes meanwhile need not wait until the code is loaded
             self.number = history.attempt
             now = now_ms()
             self._look_at_deadline(now)
             interrupted = self.interrupted is not None or self.leaving is not None
             if not interrupted and history.retry_at > now:
                 self.pause_until, interrupted = history.retry_at, True
-            if interrupted:
-                self.busy = False
-            elif self._deadline is not None:
+            if self._deadline is not None:
                 self.plan_at(self._deadline)
         if interrupted:
             self.plan(0)
@@ -100,7 +99,7 @@ class Run(Concluding):
             workflow = self.host.code.workflow()
         except LoadError as error:
             with self.lock:
-                self.busy, self.unloadable = False, ("refused", error)
+                self.unloadable = ("refused", error)
             self.conclude()
         else:
             self._carry_out_body(workflow, history, winding=winding)
@@ -110,8 +109,7 @@ class Run(Concluding):
         context = self._prepare(attempt, workflow)
         patience = self.settings.timeout_ms / 1000 or NEVER
         with self.lock:
-            self.busy = False
-            stopped = self.leaving is not None or (self.interrupted is not None and not winding)
+            stopped = self.over or self.leaving is not None or (self.interrupted is not None and not winding)
             if not stopped:
                 self.quiet = Quiet(attempt, self.host.park_after_ms, self.host.linger, patience, self._deadline)
                 self.attempt = attempt
@@ -136,7 +134,10 @@ class Run(Concluding):
 
     def wind_down(self) -> None:
         """Carry the body out as far as it is recorded, to find what cleans up."""
-        self._load(self.journal.history(), winding=True)
+        history = self.journal.history()
+        with self.lock:
+            self.busy = False
+        self._load(history, winding=True)
 
     def changed(self) -> None:
         """Tell that the status of the run has changed."""

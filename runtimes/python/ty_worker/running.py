@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from _heapq import heappop, heappush
 
 from ty_worker.clock import NEVER
 from ty_worker.journal import ClosedError

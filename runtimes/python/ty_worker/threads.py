@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from _collections import deque  # type: ignore[import-not-found]  # without the package, which takes a tenth of our start
+from _contextvars import copy_context
 from _thread import allocate_lock, get_ident, start_new_thread
-from collections import deque
-from contextvars import copy_context
 
 from ty_worker.clock import NEVER, monotonic
-from ty_worker.durations import quoted
 from ty_worker.errors import CallError
 from ty_worker.forks import end_if_forked
 from ty_worker.journal import ClosedError
 from ty_worker.mishaps import guarded
-from ty_worker.tries import within
+from ty_worker.tries import check_outside, named, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,32 +105,26 @@ class Threads:
 
     def note(self, call: ImmediateCall) -> Any:
         """Make a call that returns at once."""
-        self._strand(call.kind, call.name)
-        try:
-            with self._lock:
-                self._attempt.request(call)
-        except ClosedError:
-            self.leave()
+        self._at_once(call.kind, call.name, self._attempt.request, call)
         return call.value
 
     def patched(self, marker: str) -> bool:
         """Say whether the new code may run."""
-        self._strand("patched", marker)
+        return bool(self._at_once("patched", marker, self._attempt.patched, marker))
+
+    def _at_once(self, kind: str, name: str, function: Callable[..., Any], argument: object) -> Any:
+        self._strand(kind, name)
         try:
             with self._lock:
-                return self._attempt.patched(marker)
+                return function(argument)
         except ClosedError:
             self.leave()
 
-    def _strand(self, kind: str, name: str) -> Strand:
-        end_if_forked()
-        step = within.get()
-        if step:
-            message = f"{kind} {quoted(name)} was called inside the body of step {quoted(step)}: call it from the workflow"
-            raise CallError(message)
+    def _strand(self, kind: str, name: str = "") -> Strand:
+        check_outside(kind, name)
         strand = self._strands.get(get_ident())
         if strand is None:
-            message = f"{kind} {quoted(name)} was called in a thread of its own: call it in the workflow function, or in a branch of ctx.parallel"
+            message = f"{named(kind, name)} was called in a thread of its own: call it in the workflow function, or in a branch of ctx.parallel"
             raise CallError(message)
         return strand
 
@@ -245,7 +238,7 @@ class Threads:
 
     def parallel(self, branches: Sequence[Callable[[], Any]]) -> list[Any]:
         """Run the branches, and return their results in order or raise the first failure; the other branches go on then."""
-        parent = self._strand("parallel", "ctx.parallel")
+        parent = self._strand("ctx.parallel")
         if not branches:
             return []
         group = _Group(parent, len(branches))

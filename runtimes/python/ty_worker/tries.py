@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from _contextvars import ContextVar
 from _thread import allocate_lock
-from contextvars import ContextVar
 
 from ty_worker.clock import NEVER, monotonic
+from ty_worker.durations import quoted
+from ty_worker.errors import CallError
+from ty_worker.forks import end_if_forked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +19,20 @@ if TYPE_CHECKING:
 
 _BETWEEN_RECORDS = 1.0
 within: ContextVar[str] = ContextVar("within", default="")  # the key of the step whose function runs here
+
+
+def check_outside(kind: str, name: str) -> None:
+    """Check that a call is not made inside the function of a step. Raises CallError."""
+    end_if_forked()
+    step = within.get()
+    if step:
+        message = f"{named(kind, name)} was called inside the body of step {quoted(step)}: call it from the workflow"
+        raise CallError(message)
+
+
+def named(kind: str, name: str) -> str:
+    """Return how a call is named in messages."""
+    return f"{kind} {quoted(name)}" if name else kind
 
 
 class Signal:
@@ -62,7 +79,6 @@ class Try:
 
     def heartbeat(self, details: object = None) -> None:
         """Tell that the try is alive, and how far it is. At most one a second is recorded. Raises NotSerializableError or LimitError."""
-        from ty_worker.durations import quoted
         from ty_worker.lines import encode_json
         from ty_worker.values import limited, plain
 
