@@ -106,6 +106,15 @@ def _text(value: str) -> str:
     return value
 
 
+def _name(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        reason = "under a name with a lone surrogate"
+        raise _RefusedError(reason) from None
+    return value
+
+
 def _number(value: float) -> float:
     if -_LIMIT < value < _LIMIT:
         return value if value else value + 0  # -0.0 becomes 0.0
@@ -142,7 +151,7 @@ def _members(value: dict[Any, Any], parents: set[int]) -> dict[str, Any]:
             raise _RefusedError(reason)
         name = str.__str__(key)
         try:
-            result[_text(name)] = _copy(item, parents)
+            result[_name(name)] = _copy(item, parents)
         except _RefusedError as refused:
             refused.path.append(f".{name}" if name.isascii() and name.replace("$", "_").isidentifier() else f"[{encode_text(name)}]")
             raise
