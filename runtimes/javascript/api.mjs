@@ -28,8 +28,8 @@ export function createApi(attempt, order, { stepDefaults, folder, kinds }) {
   };
 }
 
-function furtherCalls(attempt, seed, { Children, Nows, OnCancels, Randoms, Sends, Signals, Uuids }) {
-  const sleepsUntil = new SleepsUntil(attempt);
+function furtherCalls(attempt, seed, { Children, Nows, OnCancels, Patches, Randoms, Sends, Signals, Uuids }) {
+  const [sleepsUntil, patches] = [new SleepsUntil(attempt), new Patches(attempt)];
   const [signals, sends, children] = [new Signals(attempt), new Sends(attempt), new Children(attempt)];
   const [nows, randoms, uuids, onCancels] = [new Nows(attempt), new Randoms(seed), new Uuids(seed), new OnCancels(attempt)];
   return {
@@ -40,7 +40,7 @@ function furtherCalls(attempt, seed, { Children, Nows, OnCancels, Randoms, Sends
     now: () => attempt.callNow(nows),
     random: (name) => attempt.callNow(randoms, name),
     uuid: (name) => attempt.callNow(uuids, name),
-    patched: (id) => attempt.patched(id),
+    patched: (id) => patches.has(id),
     onCancel: (fn) => attempt.callNow(onCancels, undefined, fn),
   };
 }

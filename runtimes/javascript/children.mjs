@@ -21,7 +21,7 @@ export class Children extends Waits {
     const { timeout, onCancel = "cancel" } = members(options, ["name", "timeout", "onCancel"], `${this.signature}: options`);
     oneOf(onCancel, ["cancel", "finish"], `${this.signature}: options.onCancel`);
     checkName(workflow, `${this.signature}: workflow`);
-    const what = `the input of child ${shown(name)}`;
+    const what = () => `the input of child ${shown(name)}`;
     const text = toJson(input);
     this.attempt.limits.check(text, what);
     return { workflow, text, what, timeout: timeoutOption(timeout, this.signature), onCancel };

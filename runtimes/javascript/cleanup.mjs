@@ -13,11 +13,11 @@ export function toCleanUp({ results, byKey, memo }, { undo, onCancel }, { cancel
   const items = canceled && onCancel !== null ? [{ key: ON_CANCEL, fn: alone(onCancel), policy: defaults }] : [];
   for (const { type, key, memo: known, value } of results.toReversed()) {
     const policy = undo.get(key);
-    const found = known ? memo.get(key) : { value, compensate: byKey.get(key)?.compensate };
+    const found = known ? memo.get(key) : { value };
     if (type !== "completed") continue;
     const item = { key: `${key}~compensate`, policy: { ...(policy ?? defaults), heartbeat_ms: 0, onInDoubt: "retry" } };
     if (policy !== undefined) items.push({ ...item, fn: alone(policy.compensate, found.value ?? null) });
-    else if (found.compensate === true && !known) items.push(item);
+    else if (byKey.get(key)?.compensate) items.push(item);
   }
   return items;
 }

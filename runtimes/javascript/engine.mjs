@@ -1,7 +1,7 @@
 // One attempt of the body: calls are matched with the journal, and results are released to the code one at a time,
 // in journal order, live and in replay alike. Knows nothing of files, so that another journal can take their place.
 
-import { Calls, checkName } from "./calls.mjs";
+import { Calls } from "./calls.mjs";
 import { shown } from "./durations.mjs";
 import { AbortError, NonDeterminismError, rebuildError } from "./errors.mjs";
 import { Releases } from "./releases.mjs";
@@ -15,8 +15,7 @@ const ignore = () => undefined;
  * A kind of call is an object with `name` and `signature`; `details(...)` checks the arguments, `fields(call)` is what its request
  * records. One with a result has `durable` (whether that is synced before it is released), `start(call)`, `resume(call, recorded)`,
  * `halt(call, reason)`, for what can wait `wait(call)`, and for what waits for messages `deliver(call)`; `effect` says that something
- * outside follows from its request, `abandons` that it leaves a record if the body ends before it, `asked(call)` sees every call.
- * `kept(call)` is what its request records if the result comes from the memo.
+ * outside follows from its request, `kept(call)` is what that records beside `memo`, `abandons` that it leaves a record if the body ends before it, `asked(call)` sees every call.
  * One that returns at once has `value(call, found)` and `noted(call, position)`, and `unnamed`, its name where it is given none.
  */
 export class Attempt extends Releases {
@@ -37,7 +36,6 @@ export class Attempt extends Releases {
   onCancel = null;
   #recorded;
   #calls;
-  #marks = new Map();
   #unasked = 0;
   #announcing = false;
   #end;
@@ -89,18 +87,9 @@ export class Attempt extends Releases {
     return value;
   }
 
-  /** Say whether new code may run: its marker is recorded, or nothing is recorded that was not asked for. */
-  patched(id) {
-    checkName(id, "patched(id): id");
-    this.#calls.refuseInStep("patched", id);
-    if (!this.#marks.has(id)) this.#marks.set(id, this.past.markers.has(id) || this.#mark(id));
-    return this.#marks.get(id);
-  }
-
-  #mark(id) {
-    if (this.unasked !== undefined) return false;
-    if (!this.stopped) this.leaveMark(id);
-    return true;
+  /** Throw a CallError if a call is made inside the body of a step. */
+  refuseInStep(kind, name) {
+    this.#calls.refuseInStep(kind, name);
   }
 
   /** Record a marker. */
@@ -201,7 +190,7 @@ export class Attempt extends Releases {
     const memo = this.past.memo.get(key);
     const known = memo?.kind === kind.name;
     if (kind.effect && !known && this.effects > journal.synced) journal.syncNow();
-    const fields = known ? { memo: true, ...(kind.noted ? kind.fields(call) : kind.kept?.(call)) } : kind.fields(call);
+    const fields = known ? { memo: true, ...kind.kept?.(call) } : kind.fields(call);
     const position = journal.append("requested", { key, kind: kind.name, after: this.released, ...fields });
     if (call.repeats) this.#warnOfRepeat(key);
     if (this.stopped) return;
@@ -220,7 +209,7 @@ export class Attempt extends Releases {
 
   #remember({ key }) {
     this.port.journal.append("completed", { key, memo: true });
-    this.line({ type: "completed", key, memo: true }, 0);
+    this.line({ type: "completed", key, memo: true, position: 0 });
   }
 
   /** Record the result of `call`, to be released when its turn comes. `text` is its value as JSON. */
@@ -230,7 +219,7 @@ export class Attempt extends Releases {
     const { key, kind } = call;
     const end = this.port.journal.append(type, { key, ...fields }, text === undefined ? "" : `,"value":${text}`);
     const value = text === undefined ? undefined : parse(text);
-    this.line({ type, key, value, error: fields?.error }, kind.durable ? end : 0);
+    this.line({ type, key, value, error: fields?.error, position: kind.durable ? end : 0 });
   }
 
   /** Say whether result `number` may be given to the code: what was asked for before it, and the call itself, have to be asked for again. */

@@ -2,6 +2,7 @@
 
 import { createRequire } from "node:module";
 
+import { checkName } from "./calls.mjs";
 import { shown } from "./durations.mjs";
 
 const TWO_TO_53 = 2 ** 53;
@@ -46,6 +47,10 @@ export class Nows extends Immediate {
   }
 
   fields({ value }) {
+    return { value };
+  }
+
+  kept({ value }) {
     return { value };
   }
 
@@ -114,5 +119,29 @@ export class OnCancels extends Immediate {
 
   noted({ details }) {
     this.#attempt.onCancel = details.fn;
+  }
+}
+
+/** What `patched` has answered in one attempt of the body. */
+export class Patches {
+  #attempt;
+  #answers = new Map();
+
+  constructor(attempt) {
+    this.#attempt = attempt;
+  }
+
+  /** Say whether new code may run: its marker is recorded, or nothing is recorded that was not asked for. */
+  has(id) {
+    checkName(id, "patched(id): id");
+    this.#attempt.refuseInStep("patched", id);
+    if (!this.#answers.has(id)) this.#answers.set(id, this.#attempt.past.markers.has(id) || this.#mark(id));
+    return this.#answers.get(id);
+  }
+
+  #mark(id) {
+    if (this.#attempt.unasked !== undefined) return false;
+    if (!this.#attempt.stopped) this.#attempt.leaveMark(id);
+    return true;
   }
 }

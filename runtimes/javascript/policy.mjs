@@ -103,14 +103,14 @@ export class Limits {
     this.warn = warn;
   }
 
-  /** Throw a LimitError if a value is too large, whose JSON is `text`. */
+  /** Throw a LimitError if a value is too large, whose JSON is `text`; `what()` names it. */
   check(text, what) {
-    if (exceeds(text, this.bytes)) throw new LimitError(`${what} is larger than ${this.bytes} bytes (limits.value)`);
+    if (exceeds(text, this.bytes)) throw new LimitError(`${what()} is larger than ${this.bytes} bytes (limits.value)`);
   }
 
   /** Warn if a value is nearly too large. */
   tell(text, what, key) {
-    if (exceeds(text, this.bytes * NEAR)) this.warn("limit", `${what} is larger than 80 % of ${this.bytes} bytes (limits.value)`, key);
+    if (exceeds(text, this.bytes * NEAR)) this.warn("limit", `${what()} is larger than 80 % of ${this.bytes} bytes (limits.value)`, key);
   }
 
   /** Throw a LimitError if there are `count` calls already, and another one is too much. */

@@ -29,9 +29,9 @@ export class Releases {
     this.#results = results.slice();
   }
 
-  /** Take a result into the line, durable when the journal is up to `position`. */
-  line(record, position) {
-    this.#results.push({ ...record, position });
+  /** Take a result into the line, which is durable when the journal is so up to its `position`. */
+  line(result) {
+    this.#results.push(result);
     this.wake();
   }
 

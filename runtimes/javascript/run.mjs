@@ -191,7 +191,7 @@ export class Run {
   }
 
   async #returned(value) {
-    const what = "what the workflow returned";
+    const what = () => "what the workflow returned";
     let text;
     try {
       text = toJson(value);

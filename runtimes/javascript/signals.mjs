@@ -62,7 +62,7 @@ export class Sends extends Waits {
     members(options, ["name"], `${this.signature}: options`);
     checkName(signal, `${this.signature}: signal`);
     if (typeof run !== "string" || run === "" || run.length > LONGEST_RUN) throw new TypeError(`${this.signature}: run must be text of 1 to ${LONGEST_RUN} bytes, got ${shown(run)}`);
-    const what = `the data of signal ${shown(signal)}`;
+    const what = () => `the data of signal ${shown(signal)}`;
     const text = toJson(data);
     this.attempt.limits.check(text, what);
     return { run, signal, text, what };

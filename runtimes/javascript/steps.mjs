@@ -40,7 +40,7 @@ export class Steps {
     return { try: 1, timeout_ms: policy.timeout_ms > 0 ? policy.timeout_ms : undefined, compensate: policy.compensate && true };
   }
 
-  /** Return what the request of a call records whose result comes from the memo. */
+  /** Return what the request of a call records whose result is in the memo. */
   kept({ details: { policy } }) {
     return { compensate: policy.compensate && true };
   }

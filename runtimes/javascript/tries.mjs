@@ -134,7 +134,7 @@ export class Tries {
   #beat(call, running, details) {
     const { port, limits } = this.#keeper;
     const text = details === undefined ? undefined : toJson(details);
-    if (text !== undefined) limits.check(text, `the details of a heartbeat of step ${shown(call.key)}`);
+    if (text !== undefined) limits.check(text, () => `the details of a heartbeat of step ${shown(call.key)}`);
     if (call.running !== running || call.closed) return;
     running.beatAt = port.elapsed();
     if (running.beatAt - (call.toldAt ?? -Infinity) < TOLD_EVERY_MS) return;
@@ -145,14 +145,13 @@ export class Tries {
   #watch(call, running) {
     const { after, elapsed } = this.#keeper.port;
     const { timeout_ms: timeout, heartbeat_ms: longest } = call.details.policy;
-    const step = `step ${shown(call.key)}`;
-    if (timeout > 0) running.cancelTimeout = after(timeout, () => this.#timedOut(call, running, `${step} took longer than ${timeout} ms`));
+    if (timeout > 0) running.cancelTimeout = after(timeout, () => this.#timedOut(call, running, `took longer than ${timeout} ms`));
     if (longest === 0) return;
     if (running.beatAt === 0) running.beatAt = elapsed();
     const look = () => {
       const left = running.beatAt + longest - elapsed();
       if (left > 0) running.cancelHeart = after(left, look);
-      else this.#timedOut(call, running, `${step} sent no heartbeat for ${longest} ms`);
+      else this.#timedOut(call, running, `sent no heartbeat for ${longest} ms`);
     };
     look();
   }
@@ -167,15 +166,15 @@ export class Tries {
     this.#keeper.stepOver();
   }
 
-  #timedOut(call, running, message) {
-    const error = new TimeoutError(message);
+  #timedOut(call, running, what) {
+    const error = new TimeoutError(`step ${shown(call.key)} ${what}`);
     this.#ended(call, running, () => this.#failed(call, error));
     running.abort(error);
   }
 
   #completed(call, value) {
     const { limits } = this.#keeper;
-    const what = `the result of step ${shown(call.key)}`;
+    const what = () => `the result of step ${shown(call.key)}`;
     let text;
     try {
       text = toJson(value);

@@ -172,12 +172,18 @@ test("what returns at once is refused inside of a step, and with wrong arguments
 });
 
 test("a name that is used again outside of what a result has woken, beside open calls, is a warning, once", async () => {
-  const branch = async (step, ms) => {
-    await delay(ms);
-    await step("get", () => delay(30));
+  let begin;
+  let end;
+  const [begun, ended] = [new Promise((resolve) => (begin = resolve)), new Promise((resolve) => (end = resolve))];
+  const first = (step) => step("get", () => { begin(); return ended; });
+  const second = async (step) => {
+    await begun;
+    await delay(2);
+    const got = step("get", () => 2);
+    end(1);
+    return got;
   };
-  const workflow = (_, { step }) => Promise.all([branch(step, 5), branch(step, 15)]).then(() => 1);
-  const storage = await carryOut(workflow, { foreign: () => true });
+  const storage = await carryOut((_, { step }) => Promise.all([first(step), second(step)]), { foreign: () => true });
   const woken = await carryOut(async (_, { step }) => {
     const again = async () => { await step("a", () => 1); await null; await step("get", () => delay(5)); };
     await Promise.all([again(), again()]);
