@@ -176,3 +176,28 @@ async def workflow(input, ctx):
 
     assert runs.end().let_go == "parked"
     assert mark.read_text() == "xy"
+
+
+def test_the_output_is_what_the_body_returned_and_not_what_others_made_of_it_later(bench: MakeBench, front: str) -> None:
+    runs = Runs(
+        bench,
+        """
+async def workflow(input, ctx):
+    log = []
+    def patient(step):
+        step.signal.wait(5)
+        log.append("too late")
+    def fails():
+        raise KeyError("over")
+    try:
+        await both(ctx, lambda: ctx.step("patient", patient), lambda: ctx.step("fails", fails, retry={"max_attempts": 1}))
+    except KeyError:
+        log.append("over")
+        return log
+""",
+        front,
+    )
+    runs.begin()
+
+    assert runs.output() == ["over"]
+    assert runs.types()[-2:] == ["completed", "finished"]

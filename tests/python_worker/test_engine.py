@@ -265,6 +265,18 @@ def test_a_step_in_flight_does_not_start_while_an_instant_is_held_that_it_might_
     assert made.journal.durable >= made.given > 0
 
 
+def test_what_was_given_out_at_once_is_recorded_also_where_the_body_ends_before_its_turn(attempt: MakeAttempt) -> None:
+    made, _ = attempt(requested("a", 0), completed("a"))
+    now = NowCall()
+    ask(made, "a", "new")
+    made.request(now)
+    made.body_over(("returned", 1))
+
+    assert made.outcome == ("returned", 1)
+    requests = made.journal.history().requests
+    assert [(record["key"], record.get("value")) for record in requests] == [("a", None), ("ty/now", now.value)]
+
+
 def test_a_message_is_for_who_asked_first_however_the_replay_asks(attempt: MakeAttempt) -> None:
     waits = [{"type": "requested", "key": key, "kind": "signal", "signal": "go", "after": 0} for key in ("go", "other")]
     made, _ = attempt(*waits)

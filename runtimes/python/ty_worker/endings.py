@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ty_worker.clock import now_ms, stamp
-from ty_worker.errors import NonDeterminismError, is_final, record_error
+from ty_worker.errors import LimitError, NonDeterminismError, is_final, record_error
 from ty_worker.lines import encode_json, encode_text
-from ty_worker.values import limited, plain
+from ty_worker.values import limited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Records = list[tuple[str, str]]
 
 # Outcomes after which nobody waits for the steps in flight.
-ABORTED = ("returned", "threw", "refused", "canceled", "expired")
+ABORTED = ("returned", "unfit", "threw", "refused", "canceled", "expired")
 # Outcomes that come from outside while the body may still have much to do.
 CUT_SHORT = ("canceled", "expired", "ending")
 
@@ -64,6 +64,8 @@ def conclusion(outcome: tuple[str, Any], number: int, settings: Settings, read: 
     kind, what = outcome
     if kind == "returned":
         return _returned(what, settings)
+    if kind == "unfit":
+        return _failed(what)
     if kind == "threw":
         return _threw(what, number, settings)
     if kind == "refused":
@@ -92,8 +94,8 @@ def _leaving(kind: str, what: Any, read: int) -> Records:
 
 def _returned(value: object, settings: Settings) -> Finish:
     try:
-        text = limited(encode_json(plain(value)), settings.value, "what the workflow returned")
-    except Exception as error:  # noqa: BLE001 - values may have methods of the user
+        text = limited(encode_json(value), settings.value, "what the workflow returned")
+    except LimitError as error:
         return _failed(error)
     return Finish("completed", f',"output":{text}', cleans=False, size=len(text.encode()) if len(text) * 4 > settings.value else 0)
 

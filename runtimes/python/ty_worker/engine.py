@@ -245,6 +245,8 @@ class Attempt(Running):
             self.activity += 1
 
     def _body_ended(self, outcome: tuple[str, Any]) -> None:
+        for call in [each for each in self.held if each.immediate and not self.winding]:
+            call.start(self)  # its value was given out, and a replay gives the same; what else is held was never begun
         self.end(("wound", None) if self.winding else outcome)
 
     def difference(self) -> NonDeterminismError:

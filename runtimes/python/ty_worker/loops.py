@@ -15,6 +15,7 @@ from ty_worker.journal import ClosedError
 from ty_worker.loop import Loop, Selector
 from ty_worker.mishaps import crash
 from ty_worker.tries import check_outside, named, within
+from ty_worker.values import returned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Loops:
 
     async def _body(self, workflow: Callable[..., Any], arguments: tuple[object, ...]) -> None:
         try:
-            outcome = ("returned", await workflow(*arguments))
+            outcome = returned(await workflow(*arguments))
         except BaseException as error:  # noqa: BLE001 - whatever ends the body, also sys.exit()
             outcome = ("threw", error)
         end_if_forked()

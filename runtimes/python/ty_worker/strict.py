@@ -5,10 +5,10 @@ from __future__ import annotations
 from ty_worker.calls import key_of
 from ty_worker.durations import quoted
 from ty_worker.engine import Attempt
-from ty_worker.errors import error_name
+from ty_worker.errors import LimitError, error_name
 from ty_worker.journal import ClosedError
 from ty_worker.lines import encode_json, encode_text
-from ty_worker.values import limited, plain
+from ty_worker.values import limited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class StrictAttempt(Attempt):
             "recorded": len(self.past.requests),
             "difference": difference,
             "next": {"kind": beyond.kind, "key": beyond.key} if beyond is not None else None,
-            "end": kind if kind in ("returned", "threw") else None,
+            "end": {"returned": "returned", "unfit": "returned", "threw": "threw"}.get(kind),
         }
 
     def _missing(self) -> str | None:
@@ -95,15 +95,14 @@ def difference_of_end(past: History, kind: str, what: Any, limit: int) -> str | 
     if finished is None or finished["status"] == "canceled" or "reason" in finished:
         return None
     failed = finished["status"] == "failed"
-    if kind == "threw":
+    if kind in ("threw", "unfit"):
         return None if failed else f"the run completed, the code throws {error_name(what)}: {what}"
     if kind != "returned":
         return "the run has ended, the code has not"
     try:
-        output = plain(what)
-        limited(encode_json(output), limit, "what the workflow returned")
-    except Exception as error:  # noqa: BLE001 - values may have methods of the user
+        text = limited(encode_json(what), limit, "what the workflow returned")
+    except LimitError as error:
         return None if failed else f"the run completed, the code throws {error_name(error)}: {error}"
     if failed:
         return "the run failed, the code returns"
-    return None if encode_json(output) == encode_json(finished.get("output")) else "the code returns another output than the recorded one"
+    return None if text == encode_json(finished.get("output")) else "the code returns another output than the recorded one"

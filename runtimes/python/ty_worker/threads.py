@@ -12,6 +12,7 @@ from ty_worker.forks import end_if_forked
 from ty_worker.journal import ClosedError
 from ty_worker.mishaps import guarded
 from ty_worker.tries import check_outside, named, within
+from ty_worker.values import returned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,10 +72,11 @@ class Threads:
         """Run the body in this thread, and report how it ended."""
         strand = self._holder = self._strands[get_ident()] = Strand()
         try:
-            outcome = ("returned", workflow(*arguments))
-            if hasattr(type(outcome[1]), "__await__"):
+            value = workflow(*arguments)
+            if hasattr(type(value), "__await__"):
                 message = "the workflow returned an awaitable: write `async def workflow(input, ctx)`, or return what it gives"
-                outcome = ("threw", TypeError(message))
+                raise TypeError(message)
+            outcome = returned(value)
         except BaseException as error:  # noqa: BLE001 - whatever ends the body, also sys.exit()
             outcome = ("threw", error)
         end_if_forked()

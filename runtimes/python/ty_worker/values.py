@@ -45,6 +45,14 @@ def plain(value: object) -> Any:
     raise NotSerializableError(message)
 
 
+def returned(value: object) -> tuple[str, Any]:
+    """Return the outcome of a body that has returned `value`: a copy, since what the body has left behind may go on to change it."""
+    try:
+        return "returned", plain(value)
+    except Exception as error:  # noqa: BLE001 - values may have methods of the user
+        return "unfit", error
+
+
 def limited(text: str, limit: int, what: str) -> str:
     """Return JSON text that is not too large. Raises LimitError, which begins with `what`."""
     if len(text) * 3 > limit and len(text.encode()) > limit:
@@ -106,13 +114,12 @@ def _text(value: str) -> str:
     return value
 
 
-def _name(value: str) -> str:
+def _name(name: str) -> str:
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        reason = "under a name with a lone surrogate"
-        raise _RefusedError(reason) from None
-    return value
+        return _text(name)
+    except _RefusedError as refused:
+        refused.reason = "under a name with a lone surrogate"
+        raise
 
 
 def _number(value: float) -> float:
