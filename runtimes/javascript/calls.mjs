@@ -12,8 +12,8 @@ const LONGEST = 200;
 class Call {
   /** The instant at which it goes on by itself; undefined while something runs. */
   due = undefined;
-  /** Whether it waits for a message. */
-  listening = false;
+  /** Where messages for it come in; empty while it waits for none. */
+  address = "";
   closed = false;
 
   constructor(kind, key, { details, count }) {

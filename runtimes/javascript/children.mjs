@@ -34,9 +34,14 @@ export class Children extends Waits {
     return { workflow, input: parse(text), ...this.until(call, timeout), on_cancel: onCancel };
   }
 
+  /** Say where its message comes in. */
+  address({ key }) {
+    return `child ${key}`;
+  }
+
   /** End with the result of the child, if it has come. */
   deliver(call) {
-    const taken = this.attempt.mailbox.take("child", call.key);
+    const taken = this.attempt.mailbox.take(call.address);
     if (taken === undefined) return;
     const { number: inbox, message } = taken;
     if (message.status === "completed") this.settle(call, "completed", { inbox }, stringify(message.output ?? null));

@@ -150,10 +150,10 @@ export class Attempt extends Releases {
     this.end(this.ending);
   }
 
-  /** Let the calls that wait for messages look at what has come, once all that is recorded was asked for. */
+  /** Hand out the messages that have come, in their order, once all that is recorded was asked for. */
   deliver() {
     if (this.stopped || this.unasked !== undefined) return;
-    for (const call of this.open) if (call.listening) call.kind.deliver(call);
+    for (const call of this.mailbox.inOrder(this.open)) call.kind.deliver(call);
   }
 
   /** Tell the reconciler that there is something for it to do. */

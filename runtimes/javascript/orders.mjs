@@ -94,9 +94,23 @@ export class Mailbox {
     this.#kept.get(address).push({ number, message });
   }
 
-  /** Take the first message of that type for that name or key: `{number, message}`, or undefined. */
-  take(type, to) {
-    return this.#kept.get(`${type} ${to}`)?.shift();
+  /** Take the first message for an address: `{number, message}`, or undefined. */
+  take(address) {
+    return this.#kept.get(address)?.shift();
+  }
+
+  /** Return those of `calls` for which there is a message, in the order of the messages. */
+  inOrder(calls) {
+    const found = [];
+    const counts = new Map();
+    for (const call of calls) {
+      const count = counts.get(call.address) ?? 0;
+      const kept = this.#kept.get(call.address)?.[count];
+      if (kept === undefined) continue;
+      counts.set(call.address, count + 1);
+      found.push({ call, number: kept.number });
+    }
+    return found.sort((one, other) => one.number - other.number).map(({ call }) => call);
   }
 }
 

@@ -54,7 +54,7 @@ export class Quiet {
       this.#port.changed();
     }
     if (left <= this.#parkAfter) return;
-    const listening = Array.from(attempt.open).some((call) => call.listening);
+    const listening = Array.from(attempt.open).some((call) => call.address !== "");
     const waits = () => Array.from(attempt.open, (call) => call.kind.wait(call));
     this.#watch(listening ? Math.max(this.#linger, SETTLED_MS) : SETTLED_MS, this.#patience, () => attempt.end({ kind: "parked", until: due, waits: waits() }));
   }

@@ -102,6 +102,8 @@ export class Releases {
   stepOver() {
     this.bodies -= 1;
     if (this.bodies === 0) this.#drained();
+    // A pause before the next try is a wait, for which the run may park.
+    this.wake();
   }
 
   /** Wait until no body of a step runs, for `grace` ms at most. */

@@ -28,9 +28,14 @@ export class Signals extends Waits {
     return { signal, ...this.until(call, timeout) };
   }
 
+  /** Say where its message comes in. */
+  address({ details }) {
+    return `signal ${details.signal}`;
+  }
+
   /** Take the next signal of that name, if one has come. */
   deliver(call) {
-    const taken = this.attempt.mailbox.take("signal", call.details.signal);
+    const taken = this.attempt.mailbox.take(call.address);
     if (taken !== undefined) this.settle(call, "completed", { inbox: taken.number }, stringify(taken.message.data ?? null));
   }
 
@@ -69,9 +74,14 @@ export class Sends extends Waits {
     return { run, signal, data: parse(text) };
   }
 
+  /** Say where its message comes in. */
+  address({ key }) {
+    return `sent ${key}`;
+  }
+
   /** End if it is told that the signal has arrived, or why it cannot. */
   deliver(call) {
-    const taken = this.attempt.mailbox.take("sent", call.key);
+    const taken = this.attempt.mailbox.take(call.address);
     if (taken === undefined) return;
     const { number: inbox, message } = taken;
     if (message.error === undefined) this.settle(call, "completed", { inbox }, "null");

@@ -64,7 +64,7 @@ export class Steps {
 
   #ask(call, { asked, last }) {
     call.due = Infinity;
-    call.listening = true;
+    call.address = `signal ${call.key}~in-doubt`;
     if (asked === last) return;
     this.#attempt.port.journal.append("asked", { key: call.key, try: last });
     this.#attempt.announce();
@@ -72,7 +72,7 @@ export class Steps {
 
   /** Do what a person has decided, if that has come. */
   deliver(call) {
-    const taken = this.#attempt.mailbox.take("signal", `${call.key}~in-doubt`);
+    const taken = this.#attempt.mailbox.take(call.address);
     if (taken === undefined) return;
     const { number: inbox, message } = taken;
     const { data } = message;
@@ -83,7 +83,7 @@ export class Steps {
   }
 
   #again(call, inbox) {
-    call.listening = false;
+    call.address = "";
     this.#attempt.goOn();
     this.#attempt.wake();
     this.#tries.begin(call, call.number + 1, true, inbox);
@@ -101,8 +101,8 @@ export class Steps {
   }
 
   /** Say what a parked run waits for. */
-  wait({ key, listening }) {
-    return { key, kind: listening ? "decision" : "retry" };
+  wait({ key, address }) {
+    return { key, kind: address === "" ? "retry" : "decision" };
   }
 }
 

@@ -3,7 +3,7 @@
 const parseInstant = Date.parse;
 const LOOK_AGAIN_MS = 10;
 
-/** A kind of call that ends with a message, or when its time is over: `deliver(call)` and `expire(call)` say how. */
+/** A kind of call that ends with a message for `address(call)`, or when its time is over: `deliver(call)` and `expire(call)` say how. */
 export class Waits {
   // Whatever is durable later makes this durable too, and the message is still there.
   durable = false;
@@ -37,7 +37,7 @@ export class Waits {
   }
 
   #listen(call) {
-    call.listening = true;
+    call.address = this.address(call);
     if (call.due < Infinity) call.cancel = this.attempt.port.at(call.due, () => this.#over(call));
   }
 

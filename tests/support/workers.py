@@ -64,12 +64,12 @@ class Bench:
         """Return the path prefix of a run's files."""
         return str(self.folder / "runs" / f"{uid}.")
 
-    def create(self, uid: str, value: Any = None, settings: Mapping[str, Any] | None = None) -> None:
-        """Write the first record of a run."""
+    def create(self, uid: str, value: Any = None, settings: Mapping[str, Any] | None = None, **fields: Any) -> None:
+        """Write the first record of a run; `fields` are added to it, or replace what would be there."""
         order = {
             "type": "order", "claim": 0, "seq": 1, "at": now(), "protocol": 1, "uid": uid, "scope": "test", "project": "p", "environment": "e",
             "run": uid, "incarnation": 1, "workflow": "w", "revision": "r1", "version": "1", "spec_hash": "h", "owner": "test", "input": value,
-            "settings": merged(SETTINGS, settings or {}),
+            "settings": merged(SETTINGS, settings or {}), **fields,
         }  # fmt: skip
         Path(self.prefix(uid) + "journal.jsonl").write_bytes(encode_line(order))
 
@@ -207,7 +207,8 @@ class Worker:
             try:
                 if not select.select([pidfd], [], [], timeout)[0]:
                     self.kill()
-                    os.waitpid(self.pid, 0)
+                    self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+                    os.close(self.end)
                     message = f"worker {self.id} did not end within {timeout} s:\n{self.log()}"
                     raise AssertionError(message)
             finally:

@@ -9,6 +9,9 @@ from ty_worker.lines import DamageError, decode_lines, whole_length
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ty_worker.calls import Call
     from ty_worker.history import Record
 
     Message = tuple[int, Record]
@@ -52,12 +55,28 @@ class Inbox:
         kept = self._kept.get(address)
         return kept.popleft() if kept else None
 
+    def in_order(self, calls: Iterable[Call]) -> list[Call]:
+        """Return those of `calls` for which there is a message, in the order of the messages."""
+        found: list[tuple[int, Call]] = []
+        counts: dict[str, int] = {}
+        for call in calls:
+            count = counts.get(call.address, 0)
+            kept = self._kept.get(call.address, ())
+            if count < len(kept):
+                counts[call.address] = count + 1
+                found.append((kept[count][0], call))
+        return [call for _, call in sorted(found, key=_number)]
+
     def _next(self) -> Record | None:
         try:
             records = decode_lines(read_file(f"{self._folder}/{self.number + 1:06d}.json", 0))
         except DamageError:
             return None
         return records[0] if records else None
+
+
+def _number(found: tuple[int, Call]) -> int:
+    return found[0]
 
 
 def _address(message: Record) -> str | None:

@@ -145,9 +145,9 @@ class Running:
             call.receive(self, *message)
 
     def deliver_all(self) -> None:
-        """Hand out the messages that have come: to those who asked first, as soon as all have asked."""
+        """Hand out the messages that have come, in their order, as soon as all that is recorded was asked for."""
         if self.all_asked:
-            for call in [each for each in self.waits.values() if each.address]:
+            for call in self.port.inbox.in_order(self.waits.values()):
                 if not self.stopped:
                     self.deliver(call)
 

@@ -114,9 +114,9 @@ def _text(value: str) -> str:
     return value
 
 
-def _name(name: str) -> str:
+def _name(name: str) -> None:
     try:
-        return _text(name)
+        _text(name)
     except _RefusedError as refused:
         refused.reason = "under a name with a lone surrogate"
         raise
@@ -158,7 +158,8 @@ def _members(value: dict[Any, Any], parents: set[int]) -> dict[str, Any]:
             raise _RefusedError(reason)
         name = str.__str__(key)
         try:
-            result[_name(name)] = _copy(item, parents)
+            _name(name)  # first: what is wrong with the name is told before what is wrong with the value
+            result[name] = _copy(item, parents)
         except _RefusedError as refused:
             refused.path.append(f".{name}" if name.isascii() and name.replace("$", "_").isidentifier() else f"[{encode_text(name)}]")
             raise

@@ -1,0 +1,7 @@
+import { tools } from "./tools.mjs";
+export async function workflow(input, calls) {
+  const { step, sleep, sleepUntil, waitForSignal, sendSignal, runWorkflow, now, random, uuid, patched, onCancel, run, NonRetryableError } = calls;
+  const { gate, outside, effect, crash, fail } = tools(run.id);
+  fail("No", await runWorkflow("w", 1));
+
+}

@@ -1,0 +1,9 @@
+import { tools } from "./tools.mjs";
+export async function workflow(input, calls) {
+  const { step, sleep, sleepUntil, waitForSignal, sendSignal, runWorkflow, now, random, uuid, patched, onCancel, run, NonRetryableError } = calls;
+  const { gate, outside, effect, crash, fail } = tools(run.id);
+  await step("a", () => 1, { compensate: () => effect("undo a") });
+  await step("b", () => 2, { compensate: () => fail("No", "cannot") });
+  fail("Broken", "over");
+
+}

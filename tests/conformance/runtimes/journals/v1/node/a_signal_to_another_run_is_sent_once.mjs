@@ -1,0 +1,9 @@
+import { tools } from "./tools.mjs";
+export async function workflow(input, calls) {
+  const { step, sleep, sleepUntil, waitForSignal, sendSignal, runWorkflow, now, random, uuid, patched, onCancel, run, NonRetryableError } = calls;
+  const { gate, outside, effect, crash, fail } = tools(run.id);
+  const result = await sendSignal("other", "go", { a: [1] });
+  crash();
+  return [result];
+
+}

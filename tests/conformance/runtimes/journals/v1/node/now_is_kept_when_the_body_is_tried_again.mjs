@@ -1,0 +1,9 @@
+import { tools } from "./tools.mjs";
+export async function workflow(input, calls) {
+  const { step, sleep, sleepUntil, waitForSignal, sendSignal, runWorkflow, now, random, uuid, patched, onCancel, run, NonRetryableError } = calls;
+  const { gate, outside, effect, crash, fail } = tools(run.id);
+  const first = now();
+  const seen = await step("seen", () => first);
+  fail("No", String(first === seen));
+
+}

@@ -1,0 +1,9 @@
+import { tools } from "./tools.mjs";
+export async function workflow(input, calls) {
+  const { step, sleep, sleepUntil, waitForSignal, sendSignal, runWorkflow, now, random, uuid, patched, onCancel, run, NonRetryableError } = calls;
+  const { gate, outside, effect, crash, fail } = tools(run.id);
+  onCancel(() => effect("first"));
+  onCancel(() => effect("clean"));
+  await waitForSignal("go");
+
+}

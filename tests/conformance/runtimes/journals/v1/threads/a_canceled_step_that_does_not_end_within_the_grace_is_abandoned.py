@@ -1,0 +1,12 @@
+import asyncio
+import json
+import sys
+from tools import Tools as Tools
+def workflow(input, ctx):
+    tools = Tools(ctx.run.id)
+    gate, outside, effect, crash, fail = tools.gate, tools.outside, tools.effect, tools.crash, tools.fail
+    def deaf():
+        effect("deaf")
+        gate("never")
+    ctx.step("deaf", deaf)
+

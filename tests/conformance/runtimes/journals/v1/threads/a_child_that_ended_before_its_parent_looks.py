@@ -1,0 +1,10 @@
+import asyncio
+import json
+import sys
+from tools import Tools as Tools
+def workflow(input, ctx):
+    tools = Tools(ctx.run.id)
+    gate, outside, effect, crash, fail = tools.gate, tools.outside, tools.effect, tools.crash, tools.fail
+    ctx.step("before", lambda: 1)
+    return ctx.run_workflow("work", 1)
+

@@ -1,0 +1,10 @@
+import asyncio
+import json
+import sys
+from tools import Tools as Tools
+def workflow(input, ctx):
+    tools = Tools(ctx.run.id)
+    gate, outside, effect, crash, fail = tools.gate, tools.outside, tools.effect, tools.crash, tools.fail
+    ctx.step("book", lambda: 1, compensate=lambda result: effect("undo"))
+    ctx.sleep("hour", "1h")
+

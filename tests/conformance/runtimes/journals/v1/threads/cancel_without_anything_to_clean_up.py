@@ -1,0 +1,13 @@
+import asyncio
+import json
+import sys
+from tools import Tools as Tools
+def workflow(input, ctx):
+    tools = Tools(ctx.run.id)
+    gate, outside, effect, crash, fail = tools.gate, tools.outside, tools.effect, tools.crash, tools.fail
+    def work(own):
+        own.signal.wait(20)
+        return "stopped"
+    ctx.step("work", work)
+    ctx.step("never", lambda: effect("never"))
+

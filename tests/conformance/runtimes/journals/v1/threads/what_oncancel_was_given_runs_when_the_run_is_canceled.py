@@ -1,0 +1,11 @@
+import asyncio
+import json
+import sys
+from tools import Tools as Tools
+def workflow(input, ctx):
+    tools = Tools(ctx.run.id)
+    gate, outside, effect, crash, fail = tools.gate, tools.outside, tools.effect, tools.crash, tools.fail
+    ctx.on_cancel(lambda: effect("first"))
+    ctx.on_cancel(lambda: effect("clean"))
+    ctx.wait_for_signal("go")
+
