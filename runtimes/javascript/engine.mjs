@@ -150,7 +150,7 @@ export class Attempt {
 
   #remember({ key }) {
     this.port.journal.append("completed", { key, memo: true });
-    this.#results.push({ type: "completed", key, memo: true, position: 0 });
+    this.#results.push({ type: "completed", key, memo: true, position: this.#found });
   }
 
   /** Record the result of `call`, to be released when its turn comes. `text` is its value as JSON. */

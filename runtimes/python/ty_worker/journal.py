@@ -56,7 +56,7 @@ class Journal:
         if history.claim != self._claim or history.worker != self._worker:
             self._withdraw(f"worker {history.worker} was first")
         self.end = size
-        if history.results:
+        if history.results or history.memo:
             self.sync(size)  # a worker that was killed may have written results that it never synced
         self.durable = size
         return history
