@@ -162,7 +162,7 @@ def check_end(program: Program, before: tuple[bytes, bytes], after: tuple[bytes,
     """Check a run that was resumed until its end. `before` and `after` are journal and side file; `lost`: unsynced records may be gone."""
     recorded = results_of(history_of(before[0]))
     told_before, told = Told.of(before[1]), Told.of(after[1])
-    assert after[1].startswith(before[1])
+    assert after[0].startswith(before[0][: whole_length(before[0])]) and after[1].startswith(before[1]), where  # I4
     again = {key for key, _ in told.effects[len(told_before.effects) :]} & (recorded.keys() | {name for name, _ in told_before.released})
     assert not again, f"{where}: {again} had a result and ran again"  # I1
 
@@ -184,7 +184,9 @@ def check_end(program: Program, before: tuple[bytes, bytes], after: tuple[bytes,
 def check_counts(records: Sequence[Mapping[str, Any]], told: Told, where: str) -> None:
     """Check I14: a body runs once for each recorded try, and only those tries may lack their body that a death cut off."""
     tries = Counter((record["key"], record["try"]) for record in records if record["type"] in ("requested", "started") and "try" in record)
-    settled = Counter((record["key"], record["try"]) for record in records if record["type"] in ("completed", "failed", "retrying") and "try" in record)
+    settled = Counter(
+        (record["key"], record["try"]) for record in records if record["type"] in ("completed", "failed", "retrying") and "try" in record
+    )
     effects = Counter(told.effects)
     assert not effects - tries, f"{where}: {effects - tries} ran without a record"
     assert not settled - effects, f"{where}: {settled - effects} have a result and never ran"

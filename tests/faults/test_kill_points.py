@@ -22,7 +22,9 @@ LANGUAGES = ["node", "python"]
 UNDER = [os.path.realpath(sys.executable), "-I", "-S", die_at.__file__]
 pytestmark = [
     pytest.mark.timeout(3600 if FULL else 120),
-    pytest.mark.skipif(not die_at.supported() and not os.environ.get("CI"), reason="the system calls of this machine are not known to tests/support/die_at.py"),
+    pytest.mark.skipif(
+        not die_at.supported() and not os.environ.get("CI"), reason="the system calls of this machine are not known to tests/support/die_at.py"
+    ),
 ]
 
 

@@ -69,7 +69,8 @@ def _be_the_program(argv: list[str]) -> NoReturn:
 
 def _describe(tid: int) -> str:
     """Return name and file of the call that a stopped thread is about to make."""
-    number, *arguments = open(f"/proc/{tid}/syscall").read().split()
+    with open(f"/proc/{tid}/syscall") as file:
+        number, *arguments = file.read().split()
     name = _NUMBERS[platform.machine()][2].get(int(number), number)
     try:
         path = os.readlink(f"/proc/{tid}/fd/{int(arguments[0], 16)}")

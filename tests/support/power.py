@@ -73,10 +73,6 @@ class State:
     tree: Tree
     what: str
 
-    def digest(self) -> str:
-        """Return what is equal for equal trees."""
-        return hashlib.sha256(repr(sorted(self.tree.items())).encode()).hexdigest()
-
 
 class Disk:
     """A file system below `root` while a record is played to it."""
@@ -220,13 +216,17 @@ class Disk:
         for folder, path in folders:
             for kept, what in _subsets(folder):
                 for durable in (True, False):
-                    yield self._render({folder: kept}, {}, durable=durable, names_durable=False), f"{path}: {what}, {'synced' if durable else 'all'} data"
+                    yield (
+                        self._render({folder: kept}, {}, durable=durable, names_durable=False),
+                        f"{path}: {what}, {'synced' if durable else 'all'} data",
+                    )
         for file, path in files:
             for content, what in _contents(file):
                 yield self._render({}, {file: content}, durable=False), f"{path}: {what}"
 
     def _dirty(self, folder: _Folder, prefix: str = "") -> tuple[list[tuple[_File, str]], list[tuple[_Folder, str]]]:
-        files, folders = [], [(folder, prefix)] if folder.durable < len(folder.changes) else []
+        files: list[tuple[_File, str]] = []
+        folders = [(folder, prefix)] if folder.durable < len(folder.changes) else []
         for name, node in folder.now().items():
             path = f"{prefix}{name}"
             if isinstance(node, _Folder):
@@ -260,20 +260,28 @@ def _contents(file: _File) -> Iterator[tuple[bytes, str]]:
 
 def cuts(disk: Disk, events: Sequence[Event], sample: int, chance: random.Random) -> list[State]:
     """Play a record to the disk and return distinct states that power cuts can leave: all the coarse ones, and `sample` of the fine ones."""
-    coarse: dict[str, State] = {}
-    fine: dict[str, State] = {}
-    moments = sorted([(event.begun, False, event) for event in events] + [(event.ended, True, event) for event in events], key=lambda moment: moment[:2])
-    position = -1
-    last: list[tuple[Tree, str]] = list(disk.states())
+    coarse: dict[bytes, State] = {}
+    fine: dict[bytes, State] = {}
+    moments = sorted(
+        [(event.begun, False, event) for event in events] + [(event.ended, True, event) for event in events], key=lambda moment: moment[:2]
+    )
+    possible = _possible(disk)
     for position, ended, event in moments:
         if not ended:
             disk.begin(event)
             continue
         if disk.end(event):
-            last = list(disk.states())
-        for number, (tree, what) in enumerate(last):
-            state = State(position, tree, f"{what}, at {event.name} {' '.join(map(os.path.basename, event.paths))}")
-            into = coarse if number < 4 or "names lost" in what else fine
-            into[state.digest()] = state  # the latest moment asks for most
+            possible = _possible(disk)
+        at = f", at {event.name} {' '.join(map(os.path.basename, event.paths))}"
+        for digest, tree, what, is_coarse in possible:
+            (coarse if is_coarse else fine)[digest] = State(position, tree, what + at)  # the latest moment asks for most
     extra = [state for digest, state in fine.items() if digest not in coarse]
     return [*coarse.values(), *(extra if len(extra) <= sample else chance.sample(extra, sample))]
+
+
+def _possible(disk: Disk) -> list[tuple[bytes, Tree, str, bool]]:
+    found = []
+    for number, (tree, what) in enumerate(disk.states()):
+        digest = hashlib.blake2b(repr(sorted(tree.items())).encode()).digest()
+        found.append((digest, tree, what, number < 4 or "names lost" in what))
+    return found

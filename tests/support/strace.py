@@ -35,7 +35,21 @@ def strace() -> str:
 def failing(call: str, error: str, number: int, path: str = "") -> list[str]:
     """Return the start of a command whose call number `number` (of each thread) fails, if it is about `path`."""
     only = ["-P", path] if path else []
-    return [strace(), "-f", "--seccomp-bpf", "-q", "-o", "/dev/null", *only, "-e", f"trace={call}", "-e", "signal=none", "-e", f"inject={call}:error={error}:when={number}"]
+    return [
+        strace(),
+        "-f",
+        "--seccomp-bpf",
+        "-q",
+        "-o",
+        "/dev/null",
+        *only,
+        "-e",
+        f"trace={call}",
+        "-e",
+        "signal=none",
+        "-e",
+        f"inject={call}:error={error}:when={number}",
+    ]
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,23 @@ class Event:
 
 def record(command: Sequence[str], into: Path, *, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 120) -> list[Event]:
     """Carry a command out with everything that it starts, and return what it changed. Raises AssertionError if it fails."""
-    argv = [strace(), "-f", "--seccomp-bpf", "-q", "-y", "-xx", "-s", "33554432", "-e", "signal=none", "-e", f"trace={_CHANGES}", "-o", str(into), *command]
+    argv = [
+        strace(),
+        "-f",
+        "--seccomp-bpf",
+        "-q",
+        "-y",
+        "-xx",
+        "-s",
+        "33554432",
+        "-e",
+        "signal=none",
+        "-e",
+        f"trace={_CHANGES}",
+        "-o",
+        str(into),
+        *command,
+    ]
     done = subprocess.run(argv, cwd=cwd, env=None if env is None else {**os.environ, **env}, capture_output=True, check=False, timeout=timeout)
     assert done.returncode == 0, f"{done.returncode}: {done.stdout.decode()[-2000:]}{done.stderr.decode()[-4000:]}"
     return list(_events(into.read_text()))

@@ -186,10 +186,10 @@ class Worker:
         os.write(fd, encode_line(record))
         os.close(fd)
 
-    def order(self, uid: str, claim: int) -> None:
-        """Order a run and wake the worker."""
+    def order(self, uid: str, claim: int, *, recorded_uid: str = "") -> None:
+        """Order a run and wake the worker. `recorded_uid` is the uid in its first record, where that is another one."""
         self.bench.cut(uid)
-        self._line({"type": "order", "uid": uid, "claim": claim, "prefix": self.bench.prefix(uid)})
+        self._line({"type": "order", "uid": recorded_uid or uid, "claim": claim, "prefix": self.bench.prefix(uid)})
         self.wake()
 
     def drain(self) -> None:
