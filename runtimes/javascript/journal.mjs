@@ -1,6 +1,7 @@
 // The journal of one run, as its only writer holds it.
 
 import fs from "node:fs";
+import os from "node:os";
 
 import { now, stamp, syncing } from "./clock.mjs";
 import { History } from "./history.mjs";
@@ -11,7 +12,7 @@ const { O_APPEND, O_RDWR } = fs.constants;
 const { byteLength } = Buffer;
 const { stringify } = JSON;
 const PROTOCOL = 1;
-const NO_SPACE = new Set(["ENOSPC", "EDQUOT"]);
+const { EDQUOT } = os.constants.errno;
 
 /** An order cannot be taken: what is said is for the worker's log. */
 export class WithdrawnError extends Error {}
@@ -102,7 +103,7 @@ export class Journal {
     try {
       written = writeSync(this.#fd, line);
     } catch (error) {
-      if (!NO_SPACE.has(error.code)) this.#onBroken(error);
+      if (!saysNoSpace(error)) this.#onBroken(error);
     }
     if (written === length) {
       this.size += length;
@@ -160,6 +161,10 @@ export class Journal {
     if (this.#fd !== -1) closeSync(this.#fd);
     this.#fd = -1;
   }
+}
+
+function saysNoSpace({ code, errno }) {
+  return code === "ENOSPC" || errno === -EDQUOT; // for which Node has no name
 }
 
 function fold(bytes) {
