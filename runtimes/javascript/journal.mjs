@@ -12,6 +12,7 @@ const { O_APPEND, O_RDWR } = fs.constants;
 const { byteLength } = Buffer;
 const { stringify } = JSON;
 const PROTOCOL = 1;
+const NO_SPACE = new Set(["ENOSPC", "EDQUOT"]);
 const { EDQUOT } = os.constants.errno;
 
 /** An order cannot be taken: what is said is for the worker's log. */
@@ -164,7 +165,7 @@ export class Journal {
 }
 
 function saysNoSpace({ code, errno }) {
-  return code === "ENOSPC" || errno === -EDQUOT; // for which Node has no name
+  return NO_SPACE.has(code) || errno === -EDQUOT; // for which this Node may have no name
 }
 
 function fold(bytes) {

@@ -34,6 +34,15 @@ def strace() -> str:
 
 def failing(call: str, error: str, number: int, path: str = "") -> list[str]:
     """Return the start of a command whose call number `number` (of each thread) fails, if it is about `path`."""
+    return _injecting(call, f"error={error}:when={number}", path)
+
+
+def delayed(call: str, microseconds: int, path: str) -> list[str]:
+    """Return the start of a command whose first call about `path` is held up before it is carried out."""
+    return _injecting(call, f"delay_enter={microseconds}:when=1", path)
+
+
+def _injecting(call: str, what: str, path: str) -> list[str]:
     only = ["-P", path] if path else []
     return [
         strace(),
@@ -48,7 +57,7 @@ def failing(call: str, error: str, number: int, path: str = "") -> list[str]:
         "-e",
         "signal=none",
         "-e",
-        f"inject={call}:error={error}:when={number}",
+        f"inject={call}:{what}",
     ]
 
 
