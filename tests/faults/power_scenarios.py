@@ -26,9 +26,9 @@ STEPS = Program(
     [{"n": n, "text": "ü" * 20} for n in range(4)],
 )
 PARALLEL = Program(
-    'def workflow(input, ctx):\n    return ctx.parallel(*[lambda b=b: [do(ctx, f"p{b}-{n}", b) for n in range(2)] for b in range(3)])\n',
+    'def workflow(input, ctx):\n    return ctx.parallel(*[lambda b=b: [do(ctx, f"p{b}-{n}", b, lasts=b / 200) for n in range(2)] for b in range(3)])\n',
     "async function workflow(input, api) {\n"
-    "  return Promise.all([0, 1, 2].map(async (b) => [await act(api, `p${b}-0`, b), await act(api, `p${b}-1`, b)]));\n}\n",
+    "  return Promise.all([0, 1, 2].map(async (b) => [await act(api, `p${b}-0`, b, 0, b / 200), await act(api, `p${b}-1`, b)]));\n}\n",
     [[b, b] for b in range(3)],
 )
 SLEEPS = Program(
@@ -83,6 +83,7 @@ class Driver:
         made = ExecSettings(str(folder / "exec"), python=sys.executable, **{"linger_ms": 30, **settings})
         self.adapter = ExecAdapter(made)
         self.runs = folder / "exec/runs"
+        self.claims: dict[str, int] = {}
 
     def say(self, text: str) -> None:
         fd = os.open(self.folder / "side", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -106,22 +107,22 @@ class Driver:
         }  # fmt: skip
 
     def start(self, *uids: str, claim: int = 1) -> None:
+        self.claims |= dict.fromkeys(uids, claim)
         for outcome in self.adapter.start([Order(uid, claim, self.revision(), self.first(uid)) for uid in uids], lambda _: None):
             assert isinstance(outcome, Ordered), outcome
             self.say(f"ordered {outcome.uid}")
 
     def finish(self, *uids: str) -> None:
         """Do what it takes until the runs have ended, and say so."""
-        claims, left = dict.fromkeys(uids, 1), set(uids)
+        left = set(uids)
         while left:
             for uid in sorted(left):
-                seen = self.adapter.observe({uid: claims[uid]})[uid]
+                seen = self.adapter.observe({uid: self.claims.get(uid, 1)})[uid]
                 if isinstance(seen, Finished):
                     self.say(f"ended {uid} {seen.status.value}")
                     left.discard(uid)
                 elif isinstance(seen, Gone) or (isinstance(seen, LetGo) and is_due(seen)):
-                    claims[uid] = seen.seen.claim + 1
-                    self.start(uid, claim=claims[uid])
+                    self.start(uid, claim=seen.seen.claim + 1)
             time.sleep(0.004)
 
     def append(self, uid: str, *records: dict[str, Any]) -> None:
@@ -226,7 +227,8 @@ def end_of_the_dead(driver: Driver) -> None:
 
 
 def created_twice(driver: Driver) -> None:
-    dies_at_sync_of_folder(1, lambda: driver.start("u"))
+    for number in (1, 2, 3):
+        dies_at_sync_of_folder(number, lambda: driver.start("u"))
     driver.start("u")
     driver.finish("u")
 
@@ -267,7 +269,7 @@ def deployed(driver: Driver) -> None:
 
 
 def deployed_twice(driver: Driver) -> None:
-    for number in (2, 5, 6):
+    for number in (3, 6, 7, 8):
         dies_at_sync_of_folder(number, lambda: deployed(driver))
     deployed(driver)
 

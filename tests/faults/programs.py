@@ -167,7 +167,7 @@ def check_end(program: Program, before: tuple[bytes, bytes], after: tuple[bytes,
     assert not again, f"{where}: {again} had a result and ran again"  # I1
 
     records, skipped = accepted(decode_lines(after[0]))
-    assert skipped == 0 and whole_length(after[0]) == len(after[0]), where
+    assert (skipped, whole_length(after[0])) == (0, len(after[0])), f"{where}: {after[0].decode(errors='replace')}"
     assert [record["type"] for record in records].count("finished") == 1 and records[-1]["type"] == "finished", where  # I5
     end = records[-1]
     assert end["status"] == program.status, f"{where}: {end}"

@@ -206,8 +206,8 @@ class Disk:
         walk(self._top, "")
         return tree
 
-    def states(self) -> Iterator[tuple[Tree, str]]:
-        """Return what a power cut at this moment can leave, with words for it."""
+    def states(self, every: int) -> Iterator[tuple[Tree, str]]:
+        """Return what a power cut at this moment can leave, with words for it. Of the ends within unsynced data it looks at `every` so many bytes."""
         yield self._render({}, {}, durable=True), "only what was synced"
         yield self._render({}, {}, durable=False), "everything"
         yield self._render({}, {}, durable=True, names_durable=False), "all names, synced data"
@@ -221,7 +221,7 @@ class Disk:
                         f"{path}: {what}, {'synced' if durable else 'all'} data",
                     )
         for file, path in files:
-            for content, what in _contents(file):
+            for content, what in _contents(file, every):
                 yield self._render({}, {file: content}, durable=False), f"{path}: {what}"
 
     def _dirty(self, folder: _Folder, prefix: str = "") -> tuple[list[tuple[_File, str]], list[tuple[_Folder, str]]]:
@@ -245,7 +245,7 @@ def _subsets(folder: _Folder) -> Iterator[tuple[Sequence[int], str]]:
         yield [number for number in range(count) if number != lost], f"change {lost} of names lost"
 
 
-def _contents(file: _File) -> Iterator[tuple[bytes, str]]:
+def _contents(file: _File, every: int) -> Iterator[tuple[bytes, str]]:
     """Return what may be left of data that is not synced: every beginning, with and without zeros in the place of the rest."""
     full = file.content(len(file.changes))
     for count in range(file.durable, len(file.changes)):
@@ -253,25 +253,25 @@ def _contents(file: _File) -> Iterator[tuple[bytes, str]]:
         if len(new) <= len(start):
             yield start, f"{len(start)} bytes, before they were cut"
             continue
-        for size in range(len(start), len(new)):
+        for size in {*range(len(start), len(new), every), len(new) - 1}:
             yield new[:size], f"{size} bytes"
             yield new[:size] + bytes(len(full) - size), f"{size} bytes and {len(full) - size} zeros"
 
 
-def cuts(disk: Disk, events: Sequence[Event], sample: int, chance: random.Random) -> list[State]:
+def cuts(disk: Disk, events: Sequence[Event], sample: int, chance: random.Random, *, every: int = 1) -> list[State]:
     """Play a record to the disk and return distinct states that power cuts can leave: all the coarse ones, and `sample` of the fine ones."""
     coarse: dict[bytes, State] = {}
     fine: dict[bytes, State] = {}
     moments = sorted(
         [(event.begun, False, event) for event in events] + [(event.ended, True, event) for event in events], key=lambda moment: moment[:2]
     )
-    possible = _possible(disk)
+    possible = _possible(disk, every)
     for position, ended, event in moments:
         if not ended:
             disk.begin(event)
             continue
         if disk.end(event):
-            possible = _possible(disk)
+            possible = _possible(disk, every)
         at = f", at {event.name} {' '.join(map(os.path.basename, event.paths))}"
         for digest, tree, what, is_coarse in possible:
             (coarse if is_coarse else fine)[digest] = State(position, tree, what + at)  # the latest moment asks for most
@@ -279,9 +279,9 @@ def cuts(disk: Disk, events: Sequence[Event], sample: int, chance: random.Random
     return [*coarse.values(), *(extra if len(extra) <= sample else chance.sample(extra, sample))]
 
 
-def _possible(disk: Disk) -> list[tuple[bytes, Tree, str, bool]]:
+def _possible(disk: Disk, every: int) -> list[tuple[bytes, Tree, str, bool]]:
     found = []
-    for number, (tree, what) in enumerate(disk.states()):
+    for number, (tree, what) in enumerate(disk.states(every)):
         digest = hashlib.blake2b(repr(sorted(tree.items())).encode()).digest()
         found.append((digest, tree, what, number < 4 or "names lost" in what))
     return found
