@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.journal import whole_length
+from reconciler.journal import decode_lines, whole_length
 from tests.faults.counts import note
 from tests.faults.programs import EXTENSION, Program, check_end, check_recovered
 from tests.support import strace
@@ -131,7 +131,8 @@ def test_I2_a_sync_that_failed_ends_the_process_and_nothing_is_released(bench: B
     for number in SYNCS:
         uid = f"r{number}"
         bench.create(uid)
-        worker = bench.spawn(uid=uid, under=strace.failing("fdatasync", error, number))
+        log = bench.folder / f"{uid}.strace"
+        worker = bench.spawn(uid=uid, under=strace.failing("fdatasync", error, number, into=log))
         worker.order(uid, 1)
 
         status = worker.wait()
@@ -140,18 +141,20 @@ def test_I2_a_sync_that_failed_ends_the_process_and_nothing_is_released(bench: B
         if status == 70:
             assert re.search("storage of a journal failed|journal cannot be written", Path(bench.prefix(uid) + "output.log").read_text())
             assert bench.history(uid).let_go is None
-            assert_last_result_was_not_released(bench, uid)
+            assert_nothing_was_released_that_is_not_durable(bench, uid, strace.recorded(log))
             if bench.history(uid).finished is None:
                 go_on(bench, uid, f"sync {number}")
     assert deaths >= len(SYNCS) / 2
     note(f"failed syncs, {bench.runtime}", deaths)
 
 
-def assert_last_result_was_not_released(bench: Bench, uid: str) -> None:
-    """The last result in the journal, or the end, is what the sync that has failed was for."""
-    results = [record["key"] for record in bench.records(uid) if record["type"] == "completed"]
-    released = [line.split()[1] for line in state(bench, uid)[1].decode().splitlines() if line.startswith("released")]
-    assert bench.history(uid).finished is not None or (results and results[-1] not in released)
+def assert_nothing_was_released_that_is_not_durable(bench: Bench, uid: str, events: list[strace.Event]) -> None:
+    """No result was released that came into the journal after the last sync that worked had begun."""
+    about = [event for event in events if event.paths[:1] == (bench.prefix(uid) + "journal.jsonl",)]
+    synced = max((event.begun for event in about if event.name == "fdatasync"), default=-1)
+    late = [record for event in about if event.name == "write" and event.ended > synced for record in decode_lines(event.data)]
+    released = {line.split()[1] for line in state(bench, uid)[1].decode().splitlines() if line.startswith("released")}
+    assert late and not released & {record["key"] for record in late if record["type"] == "completed"}
 
 
 @pytest.mark.parametrize("call", ["fdatasync", "write"])

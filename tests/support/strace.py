@@ -15,6 +15,7 @@ _CHANGES = (
     "openat,open,creat,write,pwrite64,writev,fdatasync,fsync,syncfs,sync,rename,renameat,renameat2,mkdir,mkdirat,"
     "unlink,unlinkat,rmdir,ftruncate,truncate,symlink,symlinkat,link,linkat"
 )
+_RECORDING = ["-y", "-xx", "-s", "33554432", "-e", f"trace={_CHANGES}"]
 _LINE = re.compile(r"^(\d+) +(.*)$")
 _WHOLE = re.compile(r"^(\w+)\((.*)\) += (-?\d+)", re.DOTALL)
 _RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>(.*)$")
@@ -32,9 +33,9 @@ def strace() -> str:
     return _STRACE
 
 
-def failing(call: str, error: str, number: int, path: str = "") -> list[str]:
-    """Return the start of a command whose call number `number` (of each thread) fails, if it is about `path`."""
-    return _injecting(call, f"error={error}:when={number}", path)
+def failing(call: str, error: str, number: int, path: str = "", into: Path | None = None) -> list[str]:
+    """Return the start of a command whose call number `number` (of each thread) fails, if it is about `path`. What it changes is recorded `into` a file."""
+    return _injecting(call, f"error={error}:when={number}", path, into)
 
 
 def delayed(call: str, microseconds: int, path: str) -> list[str]:
@@ -42,23 +43,15 @@ def delayed(call: str, microseconds: int, path: str) -> list[str]:
     return _injecting(call, f"delay_enter={microseconds}:when=1", path)
 
 
-def _injecting(call: str, what: str, path: str) -> list[str]:
+def _injecting(call: str, what: str, path: str, into: Path | None = None) -> list[str]:
     only = ["-P", path] if path else []
-    return [
-        strace(),
-        "-f",
-        "--seccomp-bpf",
-        "-q",
-        "-o",
-        "/dev/null",
-        *only,
-        "-e",
-        f"trace={call}",
-        "-e",
-        "signal=none",
-        "-e",
-        f"inject={call}:{what}",
-    ]
+    log = ["-o", "/dev/null", "-e", f"trace={call}"] if into is None else ["-o", str(into), *_RECORDING]
+    return [strace(), "-f", "--seccomp-bpf", "-q", "-e", "signal=none", *only, *log, "-e", f"inject={call}:{what}"]
+
+
+def recorded(log: Path) -> list["Event"]:
+    """Return what was recorded into a file."""
+    return list(_events(log.read_text()))
 
 
 @dataclass(frozen=True)
@@ -94,7 +87,7 @@ def record(command: Sequence[str], into: Path, *, cwd: Path, env: Mapping[str, s
     ]
     done = subprocess.run(argv, cwd=cwd, env=None if env is None else {**os.environ, **env}, capture_output=True, check=False, timeout=timeout)
     assert done.returncode == 0, f"{done.returncode}: {done.stdout.decode()[-2000:]}{done.stderr.decode()[-4000:]}"
-    return list(_events(into.read_text()))
+    return recorded(into)
 
 
 def _events(text: str) -> Iterator[Event]:
