@@ -32,6 +32,7 @@ from reconciler.compute import (
     Quarantined,
     Refused,
     Revision,
+    Seen,
     Unclaimed,
     Unknown,
     Verdict,
@@ -61,6 +62,7 @@ class ExecAdapter:
         self._crew = Crew(self._dir / "workers", self._quietly)
         self._placing = Placing(settings, self._interpreters, self._snapshots, self._crew, self._files)
         self._read: dict[str, tuple[int, Reader]] = {}
+        self._folders_are_durable = False
 
     # Revisions
 
@@ -104,8 +106,10 @@ class ExecAdapter:
         while True:
             size, history = self._history(uid)
             if history is None:
-                return Missing()
+                # A journal without a first record was never synced: nothing of the run was released, and it is created again.
+                return Missing() if size < 0 else Unclaimed(Seen(size=size), ordered=False)
             if history.finished is not None:
+                self._files(uid).sync()  # its worker may have died before it did
                 return finished(history, size)
             facts = seen(history, size, boot=boot_id())
             if history.let_go is not None and history.claim >= claim:
@@ -140,7 +144,7 @@ class ExecAdapter:
             except (UnavailableError, OSError) as error:
                 outcomes.append(no_room(order, error))
                 continue
-            created |= written
+            created |= written or (history is not None and history.claim == 0)
             if history is not None and (history.finished is not None or history.claim >= order.claim):
                 outcomes.append(Ordered(order.uid, adopted=True))
                 continue
@@ -178,9 +182,10 @@ class ExecAdapter:
         """Write the terminal record of a run whose worker is proven dead; one that is there already stays."""
         self._make_folders()
         files = self._files(uid)
-        if self._create(uid, first):
-            sync_folder(str(self._dir / "runs"))
+        created = self._create(uid, first)
         history = self._history(uid)[1]
+        if created or (history is not None and history.claim == 0):
+            sync_folder(str(self._dir / "runs"))
         if history is not None and history.finished is None and history.let_go is None and is_locked(self._lock(history.worker)):
             message = f"worker {history.worker} still holds run {history.order['run']!r}"
             raise UnavailableError(message)
@@ -279,6 +284,10 @@ class ExecAdapter:
     def _make_folders(self) -> None:
         for name in _FOLDERS:
             (self._dir / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self._folders_are_durable:  # whoever made them may have died before this
+            sync_folder(str(self._dir))
+            sync_folder(str(self._dir.parent))
+            self._folders_are_durable = True
         self._interpreters.save()
 
     def _create(self, uid: str, first: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.compute import Ask, Finished, Seen
-from reconciler.errors import DamagedError
+from reconciler.errors import DamagedError, UnavailableError
 from reconciler.history import ASKING, History, died_with_machine, fold
 from reconciler.journal import RECONCILER, decode_line, encode_line, whole_length
 from reconciler.model import Status
@@ -87,7 +87,10 @@ class RunFiles:
         """Claim a run whose worker is dead, append its terminal record, and sync."""
         self.cut_torn_tail()
         history = fold(self.read())
-        if history is None or history.finished is not None:
+        if history is None:
+            return
+        if history.finished is not None:
+            self.sync()
             return
         number = max(claim, history.claim + 1)
         base = {"claim": number, "at": finished["at"]}
@@ -100,6 +103,18 @@ class RunFiles:
         finally:
             os.close(fd)
 
+    def sync(self) -> None:
+        """Make durable what the journal holds. Raises UnavailableError if the storage fails."""
+        try:
+            fd = os.open(self.journal, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            message = f"{self.journal} cannot be synced: {error.strerror}"
+            raise UnavailableError(message) from error
+
     def send(self, message: Mapping[str, Any]) -> None:
         """Put a message into the inbox, under the next number; one with the same `id` is not sent again."""
         os.makedirs(self.inbox, mode=0o700, exist_ok=True)
@@ -108,7 +123,10 @@ class RunFiles:
             if name.endswith(".json") and name[:-5].isdigit():
                 numbers.append(int(name[:-5]))
                 if message.get("id") is not None and self._message(name).get("id") == message["id"]:
+                    sync_folder(self.inbox)  # whoever sent it may have died before this
                     return
+        if not numbers:
+            sync_folder(os.path.dirname(self.inbox))
         number = max(numbers, default=0) + 1
         temporary = os.path.join(self.inbox, f".{number:06d}")
         with open(temporary, "wb") as file:

@@ -40,11 +40,12 @@ class Snapshots:
             resolved = self._install(revision.digest, needs, interpreter, progress)
         target = self._revisions / revision.digest
         if not target.is_dir():
-            self._write(target, code, needs)
+            self._write(target, code, needs, interpreter)
         self._link(target, revision.digest, interpreter)
+        sync_folder(str(self._revisions))  # also where somebody else wrote it, who may have died before this
         return {"interpreter": interpreter.path, "version": interpreter.version, "dependencies": resolved}
 
-    def _write(self, target: Path, code: Mapping[str, bytes], needs: Needs | None) -> None:
+    def _write(self, target: Path, code: Mapping[str, bytes], needs: Needs | None, interpreter: Interpreter) -> None:
         import shutil
 
         self._revisions.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -54,26 +55,25 @@ class Snapshots:
         for path, content in code.items():
             file = temporary / "code" / path
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with open(file, "wb", opener=_read_only) as handle:
-                handle.write(content)
-                handle.flush()
-                os.fsync(handle.fileno())
+            _write_durably(file, content)
         if needs is not None:
-            (temporary / "needs").write_text(needs.what)
+            _write_durably(temporary / "needs", needs.what.encode())
+        self._link(temporary, target.name, interpreter)
         for folder, _, _ in os.walk(temporary):
             sync_folder(folder)
         temporary.rename(target)
-        sync_folder(str(self._revisions))
 
-    def _link(self, target: Path, digest: str, interpreter: Interpreter) -> None:
+    def _link(self, snapshot: Path, digest: str, interpreter: Interpreter) -> None:
         """Put installed npm packages where Node looks for them: beside the folder of the code."""
         modules = self._deps / f"{digest}-{interpreter.tag}" / "node_modules"
-        link = target / "node_modules"
-        if interpreter.runtime != "node" or not modules.is_dir() or (link.is_symlink() and os.readlink(link) == str(modules)):
+        link = snapshot / "node_modules"
+        if interpreter.runtime != "node" or not modules.is_dir():
             return
-        temporary = target / f".node_modules.{os.getpid()}"
-        temporary.symlink_to(modules)
-        temporary.rename(link)
+        if not link.is_symlink() or os.readlink(link) != str(modules):
+            temporary = snapshot / f".node_modules.{os.getpid()}"
+            temporary.symlink_to(modules)
+            temporary.rename(link)
+        sync_folder(str(snapshot))
 
     def _install(self, digest: str, needs: Needs, interpreter: Interpreter, progress: Progress) -> Json:
         import shutil
@@ -100,6 +100,13 @@ class Snapshots:
 
         for folder in (self._revisions / digest, *self._deps.glob(f"{digest}-*")):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with open(path, "wb", opener=_read_only) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _read_only(path: str, flags: int) -> int:

@@ -209,7 +209,7 @@ export class Attempt extends Releases {
 
   #remember({ key }) {
     this.port.journal.append("completed", { key, memo: true });
-    this.line({ type: "completed", key, memo: true, position: 0 });
+    this.line({ type: "completed", key, memo: true, position: this.found });
   }
 
   /** Record the result of `call`, to be released when its turn comes. `text` is its value as JSON. */

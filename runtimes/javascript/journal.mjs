@@ -1,6 +1,7 @@
 // The journal of one run, as its only writer holds it.
 
 import fs from "node:fs";
+import os from "node:os";
 
 import { now, stamp, syncing } from "./clock.mjs";
 import { History } from "./history.mjs";
@@ -13,6 +14,7 @@ const { stringify } = JSON;
 const PROTOCOL = 1;
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 const NO_SPACE = new Set(["ENOSPC", "EDQUOT"]);
+const { EDQUOT } = os.constants.errno;
 
 /** An order cannot be taken: what is said is for the worker's log. */
 export class WithdrawnError extends Error {}
@@ -104,7 +106,7 @@ export class Journal {
     try {
       written = writeSync(this.#fd, line);
     } catch (error) {
-      if (!NO_SPACE.has(error.code)) this.#onBroken(error);
+      if (!saysNoSpace(error)) this.#onBroken(error);
     }
     if (written === length) {
       this.size += length;
@@ -174,6 +176,10 @@ function bootOf() {
     // Elsewhere than on Linux.
   }
   return boot;
+}
+
+function saysNoSpace({ code, errno }) {
+  return NO_SPACE.has(code) || errno === -EDQUOT; // for which this Node may have no name
 }
 
 function fold(bytes) {

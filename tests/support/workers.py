@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +74,18 @@ class Bench:
         Path(self.prefix(uid) + "journal.jsonl").write_bytes(encode_line(order))
 
     def spawn(
-        self, *, capacity: int = 1, linger_ms: int = 200, park_after_ms: int = 120_000, env: Mapping[str, str] | None = None, uid: str = ""
+        self,
+        *,
+        capacity: int = 1,
+        linger_ms: int = 200,
+        park_after_ms: int = 120_000,
+        env: Mapping[str, str] | None = None,
+        uid: str = "",
+        under: Sequence[str] = (),
     ) -> "Worker":
-        """Start a worker without orders; with `uid` its output goes to that run's output.log."""
+        """Start a worker without orders; with `uid` its output goes to that run's output.log. `under` is a program that carries it out, with arguments."""
         self._workers += 1
-        return Worker(self, f"w{self._workers}-{secrets.token_hex(4)}", capacity, linger_ms, park_after_ms, env or {}, uid)
+        return Worker(self, f"w{self._workers}-{secrets.token_hex(4)}", capacity, linger_ms, park_after_ms, env or {}, uid, under)
 
     def run(self, uid: str, value: Any = None, *, settings: Mapping[str, Any] | None = None, timeout: float = 20, **spawn: Any) -> History:
         """Create a run, carry it out in one worker, and return its history."""
@@ -127,8 +134,18 @@ class Bench:
 class Worker:
     """One real worker process."""
 
-    def __init__(self, bench: Bench, name: str, capacity: int, linger_ms: int, park_after_ms: int, env: Mapping[str, str], uid: str) -> None:
-        self.bench, self.id = bench, name
+    def __init__(
+        self,
+        bench: Bench,
+        name: str,
+        capacity: int,
+        linger_ms: int,
+        park_after_ms: int,
+        env: Mapping[str, str],
+        uid: str,
+        under: Sequence[str] = (),
+    ) -> None:
+        self.bench, self.id, self._under = bench, name, under
         self.folder = bench.folder / "workers" / name
         self.folder.mkdir(mode=0o700)
         os.mkfifo(self.folder / "wake", 0o600)
@@ -159,6 +176,7 @@ class Worker:
             (os.POSIX_SPAWN_DUP2, high[1], 4),
         ]
         environment = {"PATH": os.environ["PATH"], "TY_OPENWORKFLOW_WORKER": self.id, **env}
+        argv = [*self._under, *argv]
         pid = os.posix_spawn(argv[0], argv, environment, file_actions=actions, setsid=True)
         for fd in high:
             os.close(fd)
@@ -169,10 +187,10 @@ class Worker:
         os.write(fd, encode_line(record))
         os.close(fd)
 
-    def order(self, uid: str, claim: int) -> None:
-        """Order a run and wake the worker."""
+    def order(self, uid: str, claim: int, *, recorded_uid: str = "") -> None:
+        """Order a run and wake the worker. `recorded_uid` is the uid in its first record, where that is another one."""
         self.bench.cut(uid)
-        self._line({"type": "order", "uid": uid, "claim": claim, "prefix": self.bench.prefix(uid)})
+        self._line({"type": "order", "uid": recorded_uid or uid, "claim": claim, "prefix": self.bench.prefix(uid)})
         self.wake()
 
     def drain(self) -> None:
