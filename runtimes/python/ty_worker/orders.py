@@ -52,6 +52,10 @@ class Inbox:
         kept = self._kept.get(address)
         return kept.popleft() if kept else None
 
+    def numbers(self, address: str) -> list[int]:
+        """Return the numbers of the messages for `address` that nobody has taken, in order."""
+        return [number for number, _ in self._kept.get(address, ())]
+
     def _next(self) -> Record | None:
         try:
             records = decode_lines(read_file(f"{self._folder}/{self.number + 1:06d}.json", 0))

@@ -133,11 +133,17 @@ class Running:
             call.receive(self, *message)
 
     def deliver_all(self) -> None:
-        """Hand out the messages that have come: to those who asked first, as soon as all have asked."""
-        if self.all_asked:
-            for call in [each for each in self.waits.values() if each.address]:
-                if not self.stopped:
-                    self.deliver(call)
+        """Hand out the messages that have come, in their order: to those who asked first, as soon as all have asked."""
+        if not self.all_asked:
+            return
+        lines: dict[str, list[Call]] = {}
+        for call in self.waits.values():
+            if call.address:
+                lines.setdefault(call.address, []).append(call)
+        pairs = [pair for address, calls in lines.items() for pair in zip(self.port.inbox.numbers(address), calls, strict=False)]
+        for _, call in sorted(pairs, key=lambda pair: pair[0]):
+            if not self.stopped:
+                self.deliver(call)
 
     def wake_due(self, now: int) -> int | None:
         """Wake the calls whose instant has come, and return the next instant."""
