@@ -83,6 +83,28 @@ async def workflow(input, ctx):
     assert runs.output() == ["a", "b", "c"]
 
 
+def test_what_came_while_a_run_was_parked_is_handed_out_in_the_order_in_which_it_came(bench: MakeBench, front: str) -> None:
+    runs = Runs(
+        bench,
+        """
+async def workflow(input, ctx):
+    order = []
+    async def wait(name):
+        order.append([name, await ctx.wait_for_signal(name)])
+    await both(ctx, lambda: wait("a"), lambda: wait("b"), lambda: wait("c"))
+    return order
+""",
+        front,
+    )
+    runs.begin(linger_ms=0)
+    runs.end()
+    for name in "cab":
+        runs.bench.send("u", {"type": "signal", "id": name, "name": name, "data": name.upper()})
+    runs.go_on()
+
+    assert runs.output() == [["c", "C"], ["a", "A"], ["b", "B"]]
+
+
 def test_a_run_that_waits_for_a_signal_lingers_then_parks_and_goes_on_when_it_has_come(bench: MakeBench, front: str) -> None:
     runs = Runs(bench, "async def workflow(input, ctx):\n    return await ctx.wait_for_signal('go', timeout='1h')\n", front)
     runs.begin(linger_ms=300)
