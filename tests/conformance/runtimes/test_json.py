@@ -20,7 +20,7 @@ SEED = 20_261_122
 LANGUAGES = {"node": ("main.mjs", "made.mjs"), "python": ("main.py", "made.py")}
 SETTINGS = {"limits": {"value": 1 << 24}}
 
-pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
+pytestmark = [pytest.mark.skipif(NODE is None, reason="node is not installed"), pytest.mark.timeout(600)]
 
 
 class Results:
