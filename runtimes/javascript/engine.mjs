@@ -54,13 +54,19 @@ export class Attempt extends Releases {
 
   /** Start the body; the promise tells how it ended, or why it was stopped. */
   run(body) {
+    this.begin(() => this.#start(body));
+    return this.outcome;
+  }
+
+  #start(body) {
+    this.bodyEnded = this.stopped;
+    if (this.stopped) return;
     const started = this.port.scope.enter(undefined, () => new Promise((resolve) => resolve(body())));
     started.then(
       (value) => this.#bodyOver({ kind: "returned", value }),
       (error) => this.#bodyOver({ kind: "threw", error }),
     );
     this.wake();
-    return this.outcome;
   }
 
   /** Make a call of `kind` and return the promise of its result. */

@@ -29,6 +29,12 @@ export class Releases {
     this.#results = results.slice();
   }
 
+  /** Start the body by `action`: what it does counts as woken. */
+  begin(action) {
+    this.port.later(action);
+    this.port.later(this.#sleep);
+  }
+
   /** Take a result into the line, which is durable when the journal is so up to its `position`. */
   line(result) {
     this.#results.push(result);

@@ -20,7 +20,8 @@ test("a child is asked for once, and its output is the result", async () => {
   assert.deepEqual(one.storage.finished.output, [{ paid: true }, null]);
   assert.deepEqual([first.key, first.kind, first.workflow, first.input, first.on_cancel, "until" in first], ["pay", "child", "pay", { amount: 5 }, "cancel", false]);
   assert.deepEqual([second.key, second.workflow, second.input, second.on_cancel], ["again", "pay", null, "finish"]);
-  assert.equal(Date.parse(second.until) - Date.parse(second.at), 3_600_000);
+  // The instant is worked out first, then the record is stamped.
+  assert.ok(Math.abs(Date.parse(second.until) - Date.parse(second.at) - 3_600_000) < 10_000);
   assert.equal(one.storage.of("requested").length, 2);
 });
 

@@ -47,10 +47,10 @@ test("a run without anything to undo just ends", async () => {
 });
 
 test("cancel ends what is in flight, then runs what onCancel was given, then the compensations", async () => {
-  const { workflow, done } = saga({ fail: endless });
+  let reached = false;
+  const { workflow, done } = saga({ fail: () => ((reached = true), endless()) });
   const one = new Process(new Storage(), workflow);
-  await until(() => one.storage.of("completed").length === 3);
-  await delay(5);
+  await until(() => reached);
   one.send({ type: "cancel", reason: "enough" });
   await one.ended;
 
@@ -76,12 +76,12 @@ test("the last function given to onCancel counts", async () => {
 
 for (const how of ["failed", "canceled"]) {
   test(`clean-up of a run that ${how} goes on in another process, from every prefix, and repeats nothing that is recorded`, async () => {
-    const fail = how === "canceled" ? endless : undefined;
+    let reached = false;
+    const fail = how === "canceled" ? () => ((reached = true), endless()) : undefined;
     const first = saga({ fail });
     const one = new Process(new Storage(), first.workflow);
     if (how === "canceled") {
-      await until(() => one.storage.of("completed").length === 3);
-      await delay(5);
+      await until(() => reached);
       one.send({ type: "cancel", reason: "enough" });
     }
     await one.ended;

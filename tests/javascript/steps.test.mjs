@@ -67,7 +67,7 @@ test("a function with a parameter gets key, attempt and inDoubt; one without get
 
 test("a step in flight when its process died starts again in doubt, and stays so", async () => {
   const first = new Process(new Storage(), (_, { step }) => step("a", () => new Promise(() => undefined)));
-  await delay(5);
+  await until(() => first.storage.of("requested").length === 1);
   first.kill();
   const seen = [];
   const body = ({ attempt, inDoubt }) => { seen.push([attempt, inDoubt]); if (attempt < 4) throw new Error("x"); };
@@ -148,7 +148,7 @@ test("no timeout is no timeout", async () => {
 test("a recorded pause before a retry is kept by the next process", async () => {
   const workflow = (_, { step }) => step("a", failing(1), { retry: { initialInterval: 60, jitter: false } });
   const first = new Process(new Storage(), workflow);
-  await delay(10);
+  await until(() => first.storage.of("retrying").length === 1);
   first.kill();
   await carryOut(workflow, { storage: first.storage });
 
@@ -253,18 +253,21 @@ test("heartbeats are recorded, one a second at most, and the first at once", asy
 
 test("a try that sends no heartbeat for too long fails, one that does goes on", async () => {
   const reasons = [];
+  let clock = 0;
   const silent = async ({ attempt, signal }) => {
     signal.addEventListener("abort", () => reasons.push(signal.reason.message));
     if (attempt === 1) await endless();
   };
   const lively = async ({ heartbeat }) => {
+    // Never more than 30 ms between two of them, 240 in all.
     for (let beat = 0; beat < 8; beat++) {
+      clock += 30;
       heartbeat();
       await delay(15);
     }
     return "alive";
   };
-  const storage = await carryOut((_, { step }) => Promise.all([step("a", silent, { heartbeatTimeout: 40, retry: QUICK }), step("b", lively, { heartbeatTimeout: 60, retry: { maxAttempts: 1 } })]));
+  const storage = await carryOut((_, { step }) => Promise.all([step("a", silent, { heartbeatTimeout: 40, retry: QUICK }), step("b", lively, { heartbeatTimeout: 40, retry: { maxAttempts: 1 } })]), { elapsed: () => clock });
 
   assert.deepEqual(reasons, ['step "a" sent no heartbeat for 40 ms']);
   assert.deepEqual(storage.finished.output, [null, "alive"]);

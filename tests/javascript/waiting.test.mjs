@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { test } from "node:test";
 
-import { Process, Storage, beforeEnd, carryOut, cutAfter } from "./support/memory.mjs";
+import { Process, Storage, beforeEnd, carryOut, cutAfter, until } from "./support/memory.mjs";
 
 const DAY = 86_400_000;
 const last = (storage) => storage.records.at(-1);
@@ -18,6 +18,7 @@ test("a sleep never ends before its instant", async () => {
 
 test("a sleep longer than 2^31 ms waits", async () => {
   const one = new Process(new Storage(), (_, { sleep }) => sleep("long", "60d"), { parkAfter: 90 * DAY });
+  await until(() => one.storage.of("requested").length === 1);
   await delay(30);
 
   const [request] = one.storage.of("requested");
@@ -29,13 +30,13 @@ test("a sleep longer than 2^31 ms waits", async () => {
 test("an open sleep goes on until its recorded instant", async () => {
   const workflow = (_, { sleep }) => sleep("a", 80);
   const first = new Process(new Storage(), workflow);
-  await delay(20);
+  await until(() => first.storage.of("requested").length === 1);
   first.kill();
   const storage = cutAfter(first.storage, first.storage.records.length);
   await carryOut(workflow, { storage });
 
-  const [{ until }] = storage.of("requested");
-  const late = Date.parse(storage.of("completed")[0].at) - Date.parse(until);
+  const [{ until: due }] = storage.of("requested");
+  const late = Date.parse(storage.of("completed")[0].at) - Date.parse(due);
   assert.ok(late >= 0 && late < 40, `${late} ms late`);
 });
 
@@ -125,7 +126,7 @@ test("cancel is acknowledged before the signals fire, and no step starts after i
     await step("a", ({ signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve(seen.push(last(one.storage).type)))));
     await step("b", () => seen.push("b"));
   });
-  await delay(5);
+  await until(() => one.storage.of("requested").length === 1);
   one.send({ type: "cancel", reason: "enough" });
   await one.ended;
 
@@ -137,9 +138,9 @@ test("cancel is acknowledged before the signals fire, and no step starts after i
 
 test("a canceled run that lost its process starts nothing and ends", async () => {
   const first = new Process(new Storage({ settings: { cancel: { grace_ms: 1e6 } } }), (_, { step }) => step("a", () => new Promise(() => undefined)));
-  await delay(5);
+  await until(() => first.storage.of("requested").length === 1);
   first.send({ type: "cancel", reason: "enough" });
-  await delay(5);
+  await until(() => first.storage.of("canceling").length === 1);
   first.kill();
   const ran = [];
   const storage = await carryOut((_, { step }) => step("a", () => ran.push(1)), { storage: first.storage });
@@ -150,7 +151,7 @@ test("a canceled run that lost its process starts nothing and ends", async () =>
 test("a suspended run lets the step in flight end, and goes on elsewhere", async () => {
   const workflow = async (_, { step }) => [await step("a", () => delay(20).then(() => 1)), await step("b", () => 2)];
   const one = new Process(new Storage(), workflow);
-  await delay(5);
+  await until(() => one.storage.of("requested").length === 1);
   one.run.suspend();
   await one.ended;
 
