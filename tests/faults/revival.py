@@ -40,7 +40,9 @@ def revive(folder: Path, program: Program, language: str, first: dict[str, Any],
     names = [f"r{number}" for number in range(len(states))]
     for name, left in zip(names, states, strict=True):
         _write(made, name, left)
-        RunFiles(made.prefix(name)).create(first)
+        files = RunFiles(made.prefix(name))
+        if not files.create(first) and fold(files.read()) is None:
+            files.create_again(first)
     for number in range(_ROUNDS):
         unfinished = [name for name in names if made.history(name).finished is None]
         if not unfinished:
