@@ -10,7 +10,7 @@ from typing import Any
 from reconciler.compute import Adapter, Revision, Verdict
 from reconciler.digest import Json, digest_of, uid_of
 from reconciler.errors import InvalidError, RejectedError, UsageError
-from reconciler.history import IN_DOUBT, memo_of
+from reconciler.history import IN_DOUBT, memo_of, undone_of
 from reconciler.journal import decode_json
 from reconciler.model import TERMINAL, Place, Run
 from reconciler.recorded import KnownWorkflow, RunLine
@@ -71,7 +71,7 @@ def signal(service: Service, row: Row, name: str, data: Json, number: str | None
         message = f"run {row['name']!r} has ended ({row['status']}): no signal reaches it"
         raise RejectedError(message)
     if name.endswith(IN_DOUBT):
-        _check_decision(service, row, name, data)
+        number = _decision(service, row, name, data)
     with service.writing("signal") as store, store.transaction():
         known = workflows.known_workflows(store, place_of(row)).get(row["workflow"])
         fault = signal_fault(known, name, data)
@@ -85,10 +85,11 @@ def signal(service: Service, row: Row, name: str, data: Json, number: str | None
         return True
 
 
-def _check_decision(service: Service, row: Row, name: str, data: Json) -> None:
+def _decision(service: Service, row: Row, name: str, data: Json) -> str:
+    """Check a decision about a step in doubt, and return its id: there is one for each try."""
     key = name.removesuffix(IN_DOUBT)
     history = adapter_of(service, row).history(row["uid"])
-    asked = [] if history is None else [call.key for call in history.calls.values() if call.status == "in-doubt"]
+    asked = {} if history is None else {call.key: call for call in history.calls.values() if call.status == "in-doubt"}
     if key not in asked:
         there = f"; {', '.join(asked)} is" if asked else ""
         message = f"run {row['name']!r}: step {key!r} is not in doubt{there}"
@@ -96,6 +97,7 @@ def _check_decision(service: Service, row: Row, name: str, data: Json) -> None:
     if data not in ("retry", "fail") and not (isinstance(data, dict) and data.keys() == {"result"}):
         message = f'--data for {name} is "retry", "fail" or {{"result": VALUE}}: what became of the try that was cut off'
         raise UsageError(message)
+    return f"{name}/{0 if history is None else history.attempt}/{asked[key].attempts}"
 
 
 def was_delivered(service: Service, row: Row) -> bool:
@@ -176,7 +178,7 @@ def _request(service: Service, store: Store, row: Row, line: RunLine, how: Again
     origin = {} if child is None else {name: value for name, value in child.origin.items() if name == "parent"}
     if how.keeps:
         origin |= {"memo_of": line.uid, "memo_adapter": row["adapter"], "memo_before": how.before}
-    if how.failed:
+    if how.failed and not undone_of(adapter_of(service, row).records(row["uid"])):
         origin["seed"] = line.uid if child is None else child.origin.get("seed", line.uid)
     lineage = workflows.place_known(store, place)
     scope = origin["parent"]["uid"] if "parent" in origin else (lineage[0] if lineage and lineage[0] else service.scope)

@@ -13,6 +13,7 @@ INSTANT = frozenset({"now", "random", "uuid", "on-cancel"})
 ASKING = frozenset({"child", "send"})
 ON_CANCEL = "ty/on-cancel"
 IN_DOUBT = "~in-doubt"
+UNDOES = "~compensate"
 
 
 @mutable
@@ -298,7 +299,8 @@ _FOLDS = {
 def memo_of(records: Sequence[Record], before: str | None = None) -> list[dict[str, Any]]:
     """Return the completed results that a further incarnation starts with: a list of `{key, kind, value}`, in the order of the records.
 
-    With `before` only those that were recorded before the last request of that key. Raises KeyError if it was never asked for.
+    What was undone is not among them. With `before` only those that were recorded before the last request of that key. Raises KeyError if it
+    was never asked for.
     """
     end = len(records)
     if before is not None:
@@ -322,4 +324,10 @@ def memo_of(records: Sequence[Record], before: str | None = None) -> list[dict[s
                 known[key] = {"key": key, "kind": kinds[key], "value": record.get("value")}
             if key in known:
                 memo[key] = known[key]
-    return list(memo.values())
+    undone = undone_of(records)
+    return [entry for key, entry in memo.items() if key not in undone]
+
+
+def undone_of(records: Sequence[Record]) -> frozenset[str]:
+    """Return the keys of the steps that clean-up has undone."""
+    return frozenset(record["key"].removesuffix(UNDOES) for record in records if record["type"] == "completed" and record["key"].endswith(UNDOES))

@@ -68,7 +68,7 @@ def signal(
         message = "the name of a signal is not empty"
         raise UsageError(message)
     if not asking.signal(CONTEXT.service, row, name, value, number):
-        CONTEXT.say(f"signal {plain(name)} with id {plain(number or '')} was sent to run/{row['name']} before")
+        CONTEXT.say(f"signal {plain(name)}{f' with id {plain(number)}' if number else ''} was sent to run/{row['name']} before")
         return 0
     passed = _pass("signal")
     delivered = row["uid"] not in passed.active or asking.was_delivered(CONTEXT.service, row)

@@ -5,6 +5,7 @@ import { Calls } from "./calls.mjs";
 import { shown } from "./durations.mjs";
 import { AbortError, NonDeterminismError, rebuildError } from "./errors.mjs";
 import { Releases } from "./releases.mjs";
+import { toJson } from "./values.mjs";
 
 const { parse } = JSON;
 const ignore = () => undefined;
@@ -63,7 +64,7 @@ export class Attempt extends Releases {
     if (this.stopped) return;
     const started = this.port.scope.enter(undefined, () => new Promise((resolve) => resolve(body())));
     started.then(
-      (value) => this.#bodyOver({ kind: "returned", value }),
+      (value) => this.#bodyOver(outcomeOf(value)),
       (error) => this.#bodyOver({ kind: "threw", error }),
     );
     this.wake();
@@ -307,5 +308,14 @@ export class Attempt extends Releases {
       if (call.kind.abandons) left.push(call.key);
     }
     return left;
+  }
+}
+
+/** Return how a body ended that returned `value`: as it is now, whatever other branches make of it later. */
+function outcomeOf(value) {
+  try {
+    return { kind: "returned", text: toJson(value) };
+  } catch (error) {
+    return { kind: "returned", error };
   }
 }

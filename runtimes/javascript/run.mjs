@@ -6,7 +6,6 @@ import { NonDeterminismError, TimeoutError, isFinal, recordError } from "./error
 import { Mailbox } from "./orders.mjs";
 import { Limits, allowsMore, completeSettings, pauseAfter, warner } from "./policy.mjs";
 import { Quiet } from "./quiet.mjs";
-import { toJson } from "./values.mjs";
 
 const { parse, stringify } = JSON;
 const ignore = () => undefined;
@@ -166,7 +165,7 @@ export class Run {
   async #conclude(outcome, number) {
     switch (outcome.kind) {
       case "returned":
-        return this.#returned(outcome.value);
+        return this.#returned(outcome);
       case "threw":
         return this.#threw(outcome.error, number);
       case "refused":
@@ -190,14 +189,13 @@ export class Run {
     }
   }
 
-  async #returned(value) {
+  async #returned({ text, error }) {
     const what = () => "what the workflow returned";
-    let text;
     try {
-      text = toJson(value);
+      if (error !== undefined) throw error;
       this.#limits.check(text, what);
-    } catch (error) {
-      return this.#close({ status: "failed", error: recordError(error) });
+    } catch (problem) {
+      return this.#close({ status: "failed", error: recordError(problem) });
     }
     this.#limits.tell(text, what);
     await this.#abandon(OVER);

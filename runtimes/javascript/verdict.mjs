@@ -13,7 +13,6 @@ import { Mailbox } from "./orders.mjs";
 import { Output, createScope } from "./output.mjs";
 import { Limits, completeSettings } from "./policy.mjs";
 import { GRACE_MS, SETTLED_MS, whenQuiet } from "./quiet.mjs";
-import { toJson } from "./values.mjs";
 
 const { parse, stringify } = JSON;
 const { renameSync, writeFileSync } = fs;
@@ -119,11 +118,7 @@ function differenceOfEnds(finished, ending) {
   return isDeepStrictEqual(value, finished.output ?? null) ? null : "the code returns another output than the recorded one";
 }
 
-function endOf({ kind, value, error }) {
-  if (kind === "threw") return { thrown: recordError(error) };
-  try {
-    return { value: parse(toJson(value)) };
-  } catch (problem) {
-    return { thrown: recordError(problem) };
-  }
+function endOf({ kind, text, error }) {
+  if (kind === "threw" || error !== undefined) return { thrown: recordError(error) };
+  return { value: parse(text) };
 }

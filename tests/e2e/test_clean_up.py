@@ -178,6 +178,36 @@ def test_a_run_whose_time_is_over_while_it_is_parked_undoes_what_it_did(site: Si
     assert (view["status"], view["reason"], view["error"]["name"]) == ("failed", "timeout", "TimeoutError")
 
 
+def test_a_retry_does_again_what_was_undone_under_new_keys(site: Site) -> None:
+    code = """\
+import os
+
+def note(text):
+    fd = os.open(os.environ["EFFECTS"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(fd, (text + "\\n").encode())
+    os.close(fd)
+
+def workflow(input, ctx):
+    ctx.step("look", lambda: note("look"))
+    ctx.step("charge", lambda t: note("charge " + t.key), compensate=lambda result: note("refund"))
+    if ctx.run.incarnation == 1:
+        raise ctx.NonRetryableError("no stock")
+    return "done"
+"""
+    site.workflow("order", "order.py", code)
+    site.start("job", "order")
+    site.finish(expect=5)
+
+    site.cli.run("retry", "job", "--wait")
+
+    look, first, refund, second = site.effects()
+    assert (look, refund) == ("look", "refund")
+    assert first.startswith("charge ")
+    assert second.startswith("charge ")
+    assert first != second
+    assert site.status("job")["output"] == "done"
+
+
 NEIGHBOURS = """\
 import subprocess, time
 

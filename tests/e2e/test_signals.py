@@ -254,6 +254,7 @@ def workflow(input, ctx):
     wrong = site.cli.run("signal", "bill", "pay~in-doubt", "--data", '"maybe"', expect=64).stderr
     other = site.cli.run("signal", "bill", "refund~in-doubt", "--data", '"fail"', expect=1).stderr
     site.cli.run("signal", "bill", "pay~in-doubt", "--data", json.dumps({"result": "paid, says the bank"}))
+    again = site.cli.run("signal", "bill", "pay~in-doubt", "--data", '"retry"', expect=None)
     site.pass_("--until", "parked")
     site.cli.run("signal", "bill", "refund~in-doubt", "--data", '"retry"')
     site.cli.run("wait", "bill")
@@ -264,3 +265,4 @@ def workflow(input, ctx):
     assert "step 'refund' is not in doubt; pay is" in other
     assert site.status("bill")["output"] == ["paid, says the bank", "paid by 2"]
     assert site.effects() == ["paid"] * 3
+    assert again.exit == 1 or "was sent to run/bill before" in again.stdout
