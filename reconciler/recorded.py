@@ -74,6 +74,13 @@ class ActiveRun:
     origin: Mapping[str, Any] = made(default_factory=dict)
 
 
+def pending_run(*, created_at: datetime, **facts: Any) -> ActiveRun:
+    """Return a run that was only asked for: nobody has claimed it. `facts` are the fields of ActiveRun."""
+    return ActiveRun(
+        status=Status.PENDING, reason="", message="", claim=0, confirmed=False, journal_size=0, attempt=1, deaths=0, created_at=created_at, **facts
+    )
+
+
 @frozen
 class KnownWorkflow:
     """A workflow that was deployed before."""

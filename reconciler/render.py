@@ -73,7 +73,7 @@ def _notice_row(symbol: str, notice: Notice) -> tuple[str, ...]:
 
 
 def _where(file: str, line: int) -> str:
-    return f"{plain(file)}:{line}" if file else ""
+    return f"{plain(file)}:{line}" if file and line else plain(file)
 
 
 def aligned(rows: Sequence[tuple[str, ...]], paint: Paint) -> list[str]:

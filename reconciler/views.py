@@ -69,7 +69,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
             "project": facts["project"],
             "environment": facts["environment"],
             "owner": facts["owner"],
-            "source": facts["source"],
+            "source": facts["source"].removesuffix(":0"),
             "revision": facts["revision"],
             "adapter": facts["adapter"],
             "labels": decode_json(facts["facts"]).get("labels", {}),

@@ -20,6 +20,9 @@ from reconciler.render import one_line, plain
 from reconciler.service import Passed
 from reconciler.views import FORMAT
 
+SameRevisionOption = Annotated[bool, option("--same-revision", help="On the code that it ran with, not on the present one.")]
+WaitOption = Annotated[bool, option("--wait", help="Wait for the end; exit 5 if it failed.")]
+
 
 def cancel(
     run: RunArgument,
@@ -104,8 +107,8 @@ def rerun(
     run: RunArgument,
     failed: Annotated[bool, option("--failed", help="Keep what completed, with its idempotency keys, and run the rest.")] = False,
     step: Annotated[str | None, option("--from", help="Keep what was before this step, and run it and the rest with new keys.")] = None,
-    same_revision: Annotated[bool, option("--same-revision", help="On the code that it ran with, not on the present one.")] = False,
-    wait: Annotated[bool, option("--wait", help="Wait for the end; exit 5 if it failed.")] = False,
+    same_revision: SameRevisionOption = False,
+    wait: WaitOption = False,
     timeout: TimeoutOption = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
@@ -119,8 +122,8 @@ def rerun(
 
 def retry(
     run: RunArgument,
-    same_revision: Annotated[bool, option("--same-revision", help="On the code that it ran with, not on the present one.")] = False,
-    wait: Annotated[bool, option("--wait", help="Wait for the end; exit 5 if it failed.")] = False,
+    same_revision: SameRevisionOption = False,
+    wait: WaitOption = False,
     timeout: TimeoutOption = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,

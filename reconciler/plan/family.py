@@ -8,7 +8,7 @@ from reconciler.actions import Action, Edit, Notice, Send, Start
 from reconciler.compute import Ask, Gone, LetGo, Live, Observation, Unclaimed
 from reconciler.digest import Json, digest_of, uid_of
 from reconciler.model import Place, Source, Status
-from reconciler.recorded import ActiveRun, ChildRun, Recorded
+from reconciler.recorded import ActiveRun, ChildRun, Recorded, pending_run
 from reconciler.values import made, mutable
 
 _LONGEST_NAME = 63
@@ -90,7 +90,7 @@ def _child(
     origin = {
         "parent": {"uid": parent.uid, "run": parent.name, "key": ask.key, "attempt": ask.attempt, "on_cancel": ask.request.get("on_cancel", "cancel")}
     }
-    run = ActiveRun(
+    run = pending_run(
         uid=uid,
         place=parent.place,
         name=name,
@@ -101,14 +101,6 @@ def _child(
         spec_hash=digest_of([known.name, ask.request.get("input")]),
         input=ask.request.get("input"),
         revision=known.revision,
-        status=Status.PENDING,
-        reason="",
-        message="",
-        claim=0,
-        confirmed=False,
-        journal_size=0,
-        attempt=1,
-        deaths=0,
         created_at=now,
         priority=parent.priority,
         concurrency=int(known.facts.get("concurrency", 0) or 0),

@@ -6,9 +6,9 @@ from datetime import datetime
 from reconciler.actions import Action, Edit, Fulfil, Notice, Send, Start
 from reconciler.compute import Observation
 from reconciler.digest import uid_of
-from reconciler.model import Desired, Source, Status
+from reconciler.model import Desired, Source
 from reconciler.plan.family import takes_mail
-from reconciler.recorded import ActiveRun, Recorded, Rerun
+from reconciler.recorded import ActiveRun, Recorded, Rerun, pending_run
 from reconciler.values import made, mutable
 
 
@@ -60,7 +60,7 @@ def _next(request: Rerun, *, now: datetime) -> ActiveRun:
     incarnation = latest.incarnation + 1
     file, _, line = latest.source.rpartition(":")
     assert request.revision is not None
-    return ActiveRun(
+    return pending_run(
         uid=uid_of(data["scope"], place.project, place.environment, request.name, incarnation),
         place=place,
         name=request.name,
@@ -71,14 +71,6 @@ def _next(request: Rerun, *, now: datetime) -> ActiveRun:
         spec_hash=data["spec_hash"],
         input=data["input"],
         revision=request.revision,
-        status=Status.PENDING,
-        reason="",
-        message="",
-        claim=0,
-        confirmed=False,
-        journal_size=0,
-        attempt=1,
-        deaths=0,
         created_at=now,
         facts={name: value for name, value in data["facts"].items() if name not in ("start_after", "start_deadline_ms", "depends_on")},
         priority=latest.priority,

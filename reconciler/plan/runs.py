@@ -8,9 +8,9 @@ from reconciler.compute import Revision
 from reconciler.digest import Json, uid_of
 from reconciler.instants import milliseconds, stamp
 from reconciler.journal import decode_json, encode_json
-from reconciler.model import Desired, Run, Status, Workflow
+from reconciler.model import Desired, Run, Workflow
 from reconciler.plan.workflows import owner_conflict
-from reconciler.recorded import ActiveRun, Recorded, RunLine
+from reconciler.recorded import Recorded, RunLine, pending_run
 from reconciler.values import made, mutable
 
 Revisions = Mapping[str, tuple[Revision, Workflow | None, str]]
@@ -64,7 +64,7 @@ def _start(
         part.rejected.append(Notice(f"run/{want.name}", "input-too-large", message, want.source))
         return
     revision, workflow, adapter = pinned
-    run = ActiveRun(
+    run = pending_run(
         uid=uid_of(desired.lineage or recorded.scope, desired.place.project, desired.place.environment, want.name, incarnation),
         place=desired.place,
         name=want.name,
@@ -75,14 +75,6 @@ def _start(
         spec_hash=want.spec_hash,
         input=want.input,
         revision=revision,
-        status=Status.PENDING,
-        reason="",
-        message="",
-        claim=0,
-        confirmed=False,
-        journal_size=0,
-        attempt=1,
-        deaths=0,
         created_at=now,
         facts=run_facts(want),
         suspend=want.suspend,
