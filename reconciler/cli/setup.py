@@ -90,7 +90,7 @@ def _project(folder: Path) -> None:
     name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in folder.name.lower()).strip("-")[:63] or "project"
     folder.mkdir(parents=True, exist_ok=True)
     lineage = secrets.token_hex(8)
-    text = f"apiVersion: ty-openworkflow/v1\nkind: Project\nmetadata: {{name: {name}}}\nspec:\n  lineage: {lineage}  # who this folder is, on every machine: keep it\n"
+    text = f'apiVersion: ty-openworkflow/v1\nkind: Project\nmetadata: {{name: {name}}}\nspec:\n  lineage: "{lineage}"  # who this folder is, on every machine: keep it\n'
     _publish(folder / PROJECT_FILE, text)
     CONTEXT.say(f"wrote    {folder / PROJECT_FILE}")
     if not any(folder.glob("**/*.yaml")) or [path.name for path in folder.glob("**/*.yaml")] == [PROJECT_FILE]:

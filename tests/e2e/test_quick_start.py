@@ -2,6 +2,8 @@
 
 import re
 import stat
+import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -184,12 +186,20 @@ def test_the_python_example_sleeps_its_60_seconds_without_a_loop(site: Site) -> 
     check_pipeline(pipeline(site, 60), 60)
 
 
+@pytest.mark.parametrize("lineage", ["3079855264164396", "12345678e9012345", "0000000000000000"])
+def test_a_lineage_that_looks_like_a_number_is_text(site: Site, lineage: str) -> None:
+    program = f"import secrets; secrets.token_hex = lambda size: {lineage!r}; from reconciler.cli import main; main()"
+    replace(site.cli, command=(sys.executable, "-c", program)).run("init", "shop")
+
+    assert "0 errors" in site.cli.run("validate", "shop").stdout
+
+
 def test_init_of_a_folder_makes_a_project_that_runs_and_a_second_init_says_so(site: Site) -> None:
     need_node()
     shop = site.folder / "shop"
 
     site.cli.run("init", "shop")
-    lineage = re.search(r"lineage: ([0-9a-f]{16})", (shop / "ty-openworkflow.yaml").read_text())
+    lineage = re.search(r'lineage: "([0-9a-f]{16})"', (shop / "ty-openworkflow.yaml").read_text())
     again = site.cli.run("init", "shop", expect=1).stderr
     site.cli.run("reconcile", "--once", "--wait", "shop")
 

@@ -207,6 +207,11 @@ class Worker:
         """Send a signal to the worker."""
         os.kill(self.pid, number)
 
+    def pending(self, number: int) -> bool:
+        """Say whether a signal has not reached the worker yet."""
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
+        return any(int(fields[name], 16) >> (number - 1) & 1 for name in ("SigPnd", "ShdPnd"))
+
     def alive(self) -> bool:
         """Say whether the lock of the worker is held."""
         fd = os.open(self.folder / "lock", os.O_RDWR)

@@ -11,7 +11,7 @@ from tests.conformance.runtimes.driver import SIDE_BY_SIDE, Played, Stage, play
 Results = Mapping[tuple[str, str], "Future[Played]"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
     """Return what each collected case left in each of its fronts, by slug and front."""
     folder = tmp_path_factory.mktemp("conformance")

@@ -200,6 +200,7 @@ class _Actor:
     def _do_sigterm(self, _details: Any) -> None:
         assert self._worker is not None
         self._worker.kill(signal.SIGTERM)
+        self._wait(lambda: not self._worker.pending(signal.SIGTERM), "the delivery of SIGTERM")  # type: ignore[union-attr]
 
     def _do_rival(self, details: int) -> None:
         """Order a claim that another worker holds already, from a second worker, and wait for its end."""
