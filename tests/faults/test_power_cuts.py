@@ -243,7 +243,7 @@ def test_a_run_whose_journal_was_lost_before_its_first_sync_is_started_again(sit
     (journal,) = (site.data / "exec/runs").glob("*.journal.jsonl")
     journal.write_bytes(left)
 
-    site.finish()
+    site.finish("--timeout", "20s")
 
     assert site.status("one")["output"] == "done"
     first, second = site.effects()
