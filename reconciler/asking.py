@@ -11,7 +11,7 @@ from reconciler.compute import Adapter, Revision, Verdict
 from reconciler.digest import Json, digest_of, uid_of
 from reconciler.errors import InvalidError, RejectedError, UsageError
 from reconciler.history import IN_DOUBT, memo_of, undone_of
-from reconciler.journal import decode_json
+from reconciler.journal import decode_json, encode_json
 from reconciler.model import TERMINAL, Place, Run
 from reconciler.recorded import KnownWorkflow, RunLine
 from reconciler.relations import signal_fault
@@ -22,6 +22,7 @@ from reconciler.values import frozen, replace
 Row = Mapping[str, Any]
 _NO_CODE = frozenset({".git", "node_modules", ".venv", "__pycache__"})
 _MOST_CODE = 64 << 20
+_LONGEST = 200
 
 
 @frozen
@@ -66,10 +67,8 @@ def cancel(service: Service, row: Row, reason: str) -> None:
 
 
 def signal(service: Service, row: Row, name: str, data: Json, number: str | None) -> bool:
-    """Record a signal for a run; false if one with that id was sent before. Raises InvalidError for data that the workflow refuses."""
-    if row["completed_at"] is not None:
-        message = f"run {row['name']!r} has ended ({row['status']}): no signal reaches it"
-        raise RejectedError(message)
+    """Record a signal for a run; false if it was sent before under that id. Raises InvalidError for data that the workflow refuses."""
+    _check_signal(service, name, data, number)
     if name.endswith(IN_DOUBT):
         number = _decision(service, row, name, data)
     with service.writing("signal") as store, store.transaction():
@@ -80,9 +79,30 @@ def signal(service: Service, row: Row, name: str, data: Json, number: str | None
         number = f"command/{number or secrets.token_hex(8)}"
         now = service.clock.now()
         if not messages.remember(store, row["uid"], number, {"type": "signal", "id": number, "name": name, "data": data}, now=now):
+            known_one = messages.messages_of_active(store)[row["uid"]][number].message
+            if (known_one["name"], known_one["data"]) != (name, data):
+                message = f"another signal was sent to run {row['name']!r} with that id: {known_one['name']} {encode_json(known_one['data'])}"
+                raise RejectedError(message)
             return False
         events.add_request(store, place_of(row), f"run/{row['name']}", "signal", {"name": name, "id": number, "data": data}, person(), now=now)
         return True
+
+
+def _check_signal(service: Service, name: str, data: Json, number: str | None) -> None:
+    """Refuse what no code can wait for."""
+    plain_name = name.removesuffix(IN_DOUBT)
+    occurrence = plain_name.rpartition("#")[2].isdigit() and "#" in plain_name and plain_name == name
+    if not 1 <= len(plain_name.encode(errors="surrogateescape")) <= _LONGEST or "~" in plain_name or not plain_name.isprintable() or occurrence:
+        hint = f"; the second wait for a signal gets the second one: send {plain_name.rpartition('#')[0]!r}" if occurrence else ""
+        message = f"{name[:60]!r} is no name of a signal: 1 to {_LONGEST} bytes, no control characters, no '~', no '#' and digits at the end{hint}"
+        raise UsageError(message)
+    if number is not None and not 1 <= len(number) <= _LONGEST:
+        message = f"--id: 1 to {_LONGEST} characters"
+        raise UsageError(message)
+    limit = service.settings.limits.value
+    if len(encode_json(data).encode()) > limit:
+        message = f"the data of signal {name!r} is larger than {limit} bytes (limits.value): pass a path or an address instead"
+        raise RejectedError(message)
 
 
 def _decision(service: Service, row: Row, name: str, data: Json) -> str:

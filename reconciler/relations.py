@@ -1,5 +1,6 @@
 """What answers the requests of runs to each other: looked up in the state, and checked against what workflows declare."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from reconciler.plan.family import asks_of, child_name
 from reconciler.recorded import ActiveRun, ChildRun, Family, KnownWorkflow, Recorded, Rerun, RunLine
 from reconciler.state import Store, events, runs, workflows
 from reconciler.values import replace
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def answering(store: Store, recorded: Recorded, observed: Observed) -> Recorded:
@@ -34,7 +37,7 @@ def _family(store: Store, asks: list[tuple[ActiveRun, Ask]], parents: Mapping[st
             child = runs.latest_facts(store, run.place, child_name(run.name, run.uid, ask.key))
             if child is not None:
                 children[run.uid, ask.key] = child
-            refusal = input_fault(known.get((run.place, ask.request["workflow"])), ask.request.get("input"))
+            refusal = _no_name(ask.request["workflow"]) or input_fault(known.get((run.place, ask.request["workflow"])), ask.request.get("input"))
         else:
             name = str(ask.request["run"]).removeprefix("run/")
             target = runs.latest_facts(store, run.place, name)
@@ -46,6 +49,12 @@ def _family(store: Store, asks: list[tuple[ActiveRun, Ask]], parents: Mapping[st
         if refusal is not None:
             refusals[run.uid, ask.key] = refusal
     return Family(children, targets, known, refusals, parents)
+
+
+def _no_name(workflow: str) -> str | None:
+    if _NAME.fullmatch(workflow):
+        return None
+    return f"no workflow can be named {workflow[:60]!r}: names are lower-case letters, digits and '-', at most 63"
 
 
 def _no_target(name: str, target: ChildRun | None) -> str | None:

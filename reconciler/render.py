@@ -15,6 +15,7 @@ _SYMBOLS = {"+": "green", "~": "yellow", "-": "red", ">": "blue", "!": "red", "=
 _STATUSES = {"completed": "green", "failed": "red", "canceled": "yellow", "skipped": "yellow", "running": "blue", "canceling": "yellow"}
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SHORT = 100
+_MOST_STEPS, _FIRST_STEPS = 60, 20
 
 
 def plain(text: str) -> str:
@@ -166,7 +167,11 @@ def run_lines(run: Mapping[str, Any], paint: Paint, now: datetime) -> list[str]:
             )
             for step in run["steps"]
         ]
-        lines += ["", *[f"  {line}" for line in table(("step", "kind", "status", "tries", "took", "result"), rows, paint, 2)]]
+        shown = table(("step", "kind", "status", "tries", "took", "result"), rows, paint, 2)
+        left_out = len(rows) - _MOST_STEPS
+        if left_out > 0:
+            shown[1 + _FIRST_STEPS : 1 + _FIRST_STEPS + left_out] = [f"… {left_out} more, which --json shows"]
+        lines += ["", *[f"  {line}" for line in shown]]
     lines += [f"  warning: {plain(warning)}" for warning in meta.get("warnings", ())]
     return lines
 
@@ -192,7 +197,8 @@ def _error_lines(error: Mapping[str, Any]) -> list[str]:
 def _step_text(step: Mapping[str, Any]) -> str:
     if step["error"] is not None and step["status"] != "completed":
         return one_line(f"{step['error'].get('name')}: {step['error'].get('message')}", 60)
-    notes = "may have run twice  " if step.get("in_doubt") and step["status"] != "in-doubt" else ""
+    doubt = "may have run twice  " if step["attempts"] > 1 else "was cut off  "
+    notes = doubt if step.get("in_doubt") and step["status"] != "in-doubt" else ""
     if step.get("run"):
         notes += f"run/{step['run']}  "
     if step["heartbeat"] is not None and step["status"] == "running":

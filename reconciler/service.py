@@ -49,25 +49,31 @@ class View:
 
 @mutable
 class Passed:
-    """What `reconcile` did: a report for each place, the runs it waited for, and whether they ended in time."""
+    """What `reconcile` did: a report for each place, the runs it waited for, and whether they ended in time.
+
+    A command that is `about` one object (`run/x`) answers for that one only.
+    """
 
     reports: list[Report] = made(default_factory=list)
     desired: list[Desired] = made(default_factory=list)
     wanted: frozenset[str] = frozenset()
     started: frozenset[str] = frozenset()
     in_time: bool = True
+    about: str | None = None
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
 
     @property
     def held(self) -> bool:
         """Say whether something waits for a person."""
-        return any(held_for_a_person(report) for report in self.reports)
+        return self.about is None and any(held_for_a_person(report) for report in self.reports)
 
     @property
     def failed(self) -> bool:
         """Say whether an action did not work, or an object could not be carried out here."""
         wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large", "edited-after-start", "child-workflow-missing", "signal-sent")
-        return any(report.applied.failures or any(notice.reason in wrong for notice in report.plan.rejected) for report in self.reports)
+        objects = [failure.object for report in self.reports for failure in report.applied.failures]
+        objects += [notice.object for report in self.reports for notice in report.plan.rejected if notice.reason in wrong]
+        return any(self.about in (None, name) for name in objects)
 
 
 class Service:

@@ -56,7 +56,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
         "input": loads(facts["input"]),
         "output": output,
         "error": error,
-        "steps": [] if history is None else [_step(call, facts) for call in history.calls.values()],
+        "steps": [] if history is None else [_step(call, facts, ended=status in TERMINAL) for call in history.calls.values()],
         "attempt": facts["attempt"] if history is None else history.attempt,
         "claims": 0 if history is None else history.claims,
         "incarnation": facts["incarnation"],
@@ -99,24 +99,31 @@ def _look(row: Mapping[str, Any], adapter: Adapter | None) -> tuple[History | No
 
 def _question(history: History, run: str) -> tuple[str, str] | None:
     """Return reason and message of a run that waits for a person: for a decision, or for a signal."""
+    from shlex import quote
+
     asked = [call for call in history.calls.values() if call.status == "in-doubt"]
     if not asked:
         signals = [str(call.request.get("signal", call.name)) for call in history.calls.values() if call.kind == "signal" and call.open]
-        told = f"waits for signal {signals[0]!r}: `ty-openworkflow signal {run} {signals[0]} --data JSON`" if signals else ""
+        told = f"waits for signal {signals[0]!r}: `ty-openworkflow signal {run} {quote(signals[0])} --data JSON`" if signals else ""
         return ("parked" if history.let_go == "parked" else "", told) if signals and history.status == "waiting" else None
-    answer = "'\"retry\"', '\"fail\"' or '{\"result\": VALUE}'"
-    message = (
-        f"step {asked[0].key!r} may have run: look what became of it, then `ty-openworkflow signal {run} {asked[0].key}{IN_DOUBT} --data` {answer}"
-    )
-    return "in-doubt", message
+    command = f"ty-openworkflow signal {run} {quote(asked[0].key + IN_DOUBT)} --data"
+    choices = ", ".join(f"`{command} {answer}`" for answer in ("'\"retry\"'", "'\"fail\"'", "'{\"result\": VALUE}'"))
+    return "in-doubt", f"step {asked[0].key!r} may have run: look what became of it, then one of {choices}"
 
 
-def _step(call: Call, facts: Mapping[str, Any]) -> dict[str, Json]:
+def _status(call: Call, *, ended: bool) -> str:
+    """Return what a person is told of a call; nothing is open any more in a run that has ended."""
+    if ended and call.open:
+        return "abandoned"
+    return "waiting" if call.status == "running" and call.kind not in ("step", "clean-up") else call.status
+
+
+def _step(call: Call, facts: Mapping[str, Any], *, ended: bool) -> dict[str, Json]:
     return {
         "name": call.name,
         "key": call.key,
         "kind": call.kind,
-        "status": "waiting" if call.status == "running" and call.kind not in ("step", "clean-up") else call.status,
+        "status": _status(call, ended=ended),
         "attempts": call.attempts,
         "in_doubt": call.in_doubt,
         "output": call.output,

@@ -274,7 +274,7 @@ def wait(run: RunArgument, timeout: TimeoutOption = None, output: OutputOption =
     passed = Passed()
     if row["completed_at"] is None:
         passed = CONTEXT.service.reconcile([], "wait", lambda *_: None)
-        passed.wanted = frozenset({row["uid"]})
+        passed.wanted, passed.about = frozenset({row["uid"]}), f"run/{row['name']}"
         CONTEXT.service.follow(passed, passed.wanted, "wait", parked=False, timeout=patience, seen=LiveLines(passed, quiet=as_json).seen)
     return ended(run, passed, as_json=as_json)
 

@@ -24,6 +24,7 @@ class LiveLines:
     def __init__(self, passed: Passed, *, quiet: bool) -> None:
         """Begin with what the first pass left."""
         self._wanted, self._quiet = passed.wanted, quiet
+        self._told = {notice for report in passed.reports for notice in report.plan.rejected} if passed.about is None else set()
         self._known = {uid: run.status for uid, run in passed.active.items()}
 
     def seen(self, report: Report) -> None:
@@ -36,6 +37,11 @@ class LiveLines:
                 self._line(run)
         for failure in report.applied.failures:
             CONTEXT.tell(f"  {failure.object}: {plain(failure.message)}")
+        wanted = {f"run/{run.name}" for uid, run in report.active.items() if uid in self._wanted}
+        for notice in report.plan.rejected:
+            if notice.object in wanted and notice not in self._told:
+                self._told.add(notice)
+                CONTEXT.tell(f"  {notice.object}: {plain(notice.message)}")
         if report.ended and not self._quiet:
             with CONTEXT.service.reading() as store:
                 for run in report.ended:
@@ -116,7 +122,8 @@ def unfinished(left: list[ActiveRun], *, waited: bool) -> None:
     now = CONTEXT.clock.now()
     left = [run for run in left if run.reason not in FOR_A_PERSON]  # the plan tells of these
     held = [run for run in left if run.status in (Status.RUNNING, Status.CANCELING) or (run.status is Status.SLEEPING and not is_parked(run))]
-    waiting = [run for run in left if run not in held]
+    asking = [run for run in left if run not in held and run.status is Status.WAITING and run.due_at is None]
+    waiting = [run for run in left if run not in held and run not in asking]
     if held:
         CONTEXT.tell(f"{plural(len(held), 'run')} go{'es' if len(held) == 1 else ''} on in {'its worker' if len(held) == 1 else 'their workers'}.")
     if waiting:
@@ -126,7 +133,13 @@ def unfinished(left: list[ActiveRun], *, waited: bool) -> None:
             f"{plural(len(waiting), 'run')} wait{'s' if len(waiting) == 1 else ''} for the next pass{due}:"
             " `ty-openworkflow reconcile --once --wait` sees to it, `ty-openworkflow status` shows it."
         )
-    elif held and not waited:
+    if asking:
+        names = f"run/{asking[0].name}" if len(asking) == 1 else f"run/{asking[0].name} and others"
+        what = "waits" if len(asking) == 1 else "wait"
+        CONTEXT.tell(
+            f"{plural(len(asking), 'run')} {what} for a signal, a child or a person: `ty-openworkflow status {names.split(maxsplit=1)[0]}` says for what."
+        )
+    elif held and not waited and not waiting:
         CONTEXT.tell("`ty-openworkflow status` shows them.")
 
 

@@ -41,7 +41,7 @@ def cancel(
         message = f"run {name!r} has ended already ({row['status']}): there is nothing to cancel"
         raise RejectedError(message)
     asking.cancel(CONTEXT.service, row, reason)
-    passed = _pass("cancel")
+    passed = _pass("cancel", name)
     if wait:
         passed.wanted = frozenset({row["uid"]})
         CONTEXT.service.follow(passed, passed.wanted, "cancel --wait", parked=False, timeout=patience, seen=LiveLines(passed, quiet=False).seen)
@@ -50,9 +50,10 @@ def cancel(
     return 1 if passed.failed else 0 if passed.in_time else 5
 
 
-def _pass(who: str) -> Passed:
-    """Run a pass over what is known: a request takes effect at once."""
+def _pass(who: str, run: str) -> Passed:
+    """Run a pass over what is known: a request takes effect at once. The command answers for its own run only."""
     passed = CONTEXT.service.reconcile([], who, lambda *_: None)
+    passed.about = f"run/{run}"
     failures(passed)
     return passed
 
@@ -67,13 +68,14 @@ def signal(
     """Send a signal to a run; it is kept until the code waits for it."""
     value = _json(data, data_file)
     row = find_run(run)
-    if not name:
-        message = "the name of a signal is not empty"
-        raise UsageError(message)
+    status = view_of(row)["status"]
+    if status in TERMINAL:
+        message = f"run {row['name']!r} has ended ({status}): no signal reaches it"
+        raise RejectedError(message)
     if not asking.signal(CONTEXT.service, row, name, value, number):
         CONTEXT.say(f"signal {plain(name)}{f' with id {plain(number)}' if number else ''} was sent to run/{row['name']} before")
         return 0
-    passed = _pass("signal")
+    passed = _pass("signal", row["name"])
     delivered = row["uid"] not in passed.active or asking.was_delivered(CONTEXT.service, row)
     where = "is in the inbox of" if delivered else "is kept until there is an inbox of"
     CONTEXT.say(f"signal {plain(name)} {where} run/{row['name']}")
@@ -137,13 +139,13 @@ def _again(run: str, how: Again, *, wait: bool, timeout: str | None, as_json: bo
     service = CONTEXT.service
     row = find_run(run)
     follows = asking.rerun(service, row, how)
-    passed = _pass("rerun")
+    passed = _pass("rerun", row["name"])
     quiet = LiveLines(passed, quiet=True).seen
     if wait and follows.waits_for is not None:
         passed.wanted = frozenset({follows.waits_for})
         service.follow(passed, passed.wanted, "rerun --wait", parked=False, timeout=patience, seen=quiet)
         if passed.in_time:
-            passed = _pass("rerun")
+            passed = _pass("rerun", row["name"])
     if wait and passed.in_time:
         passed.wanted = frozenset({follows.uid})
         service.follow(passed, passed.wanted, "rerun --wait", parked=False, timeout=patience, seen=quiet)

@@ -170,6 +170,7 @@ def start(
         CONTEXT.say(run)
     failures(passed)
     row = find_run(run)
+    passed.about = f"run/{run}"
     if wait and row["completed_at"] is None:
         passed.wanted = frozenset({row["uid"]})
         service.follow(passed, passed.wanted, "start --wait", parked=False, timeout=patience, seen=LiveLines(passed, quiet=True).seen)

@@ -63,7 +63,12 @@ def decide_family(
 def _waits_for_workflow(parent: ActiveRun, ask: Ask, recorded: Recorded) -> bool:
     """Say whether a child cannot be started yet: a workflow that is only missing for now fails nobody."""
     family, key = recorded.family, (parent.uid, ask.key)
-    return key not in family.children and key not in family.refusals and (parent.place, ask.request["workflow"]) not in family.workflows
+    return (
+        parent.cancel is None
+        and key not in family.children
+        and key not in family.refusals
+        and (parent.place, ask.request["workflow"]) not in family.workflows
+    )
 
 
 def _child(

@@ -25,7 +25,8 @@ export class Sleeps {
   fields(call) {
     const { now, stamp } = this.#attempt.port;
     const { ms, until } = call.details;
-    call.due = until ?? now() + ms;
+    // The clock is read rounded down, and a sleep never ends early.
+    call.due = until ?? now() + ms + (ms > 0 ? 1 : 0);
     return { until: stamp(call.due) };
   }
 

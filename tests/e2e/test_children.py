@@ -250,3 +250,26 @@ def workflow(input, ctx):
 
     assert site.status("mother")["output"] == sum(2 * n for n in range(300))
     assert len(site.statuses()) == 301
+
+
+def test_a_name_that_no_workflow_can_have_fails_the_call(site: Site) -> None:
+    site.settings(QUICK)
+    site.workflow("parent", "parent.py", 'def workflow(input, ctx):\n    return ctx.run_workflow("Bad Name")\n')
+    site.start("mother", "parent")
+
+    site.finish(expect=5)
+
+    error = site.status("mother")["error"]
+    assert (error["name"], "no workflow can be named 'Bad Name'" in error["message"]) == ("RefusedError", True)
+
+
+def test_who_waits_for_a_child_without_a_workflow_is_told(site: Site) -> None:
+    site.settings(QUICK)
+    site.workflow("parent", "parent.py", 'def workflow(input, ctx):\n    return ctx.run_workflow("later")\n')
+    site.start("mother", "parent")
+    site.pass_()
+
+    told = site.cli.run("wait", "mother", "--timeout", "2s", expect=None)
+
+    assert "waits for workflow 'later', which is not deployed" in told.stderr
+    assert "waits for a signal, a child or a person" in told.stderr

@@ -266,3 +266,47 @@ def workflow(input, ctx):
     assert site.status("bill")["output"] == ["paid, says the bank", "paid by 2"]
     assert site.effects() == ["paid"] * 3
     assert again.exit == 1 or "was sent to run/bill before" in again.stdout
+
+
+def test_a_signal_to_a_run_that_has_ended_unseen_is_refused(site: Site) -> None:
+    asking(site, "python")
+    site.pass_()
+    site.cli.run("signal", "asked", "answer", "--data", "1")
+    eventually(lambda: site.reached("asked", "finished"))
+
+    assert "has ended (completed): no signal reaches it" in site.cli.run("signal", "asked", "answer", "--data", "2", expect=1).stderr
+
+
+@pytest.mark.parametrize("name", ["", "bad~name", "go#2", "a\tb", "x" * 201])
+def test_names_that_no_code_can_wait_for_are_refused(site: Site, name: str) -> None:
+    asking(site, "python")
+    site.pass_("--until", "parked")
+
+    assert "is no name of a signal" in site.cli.run("signal", "asked", name, expect=64).stderr
+
+
+def test_data_beyond_the_limit_and_an_id_with_other_data_are_refused(site: Site) -> None:
+    asking(site, "python", times=2)
+    site.pass_("--until", "parked")
+    large = site.home / "large.json"
+    large.write_text(json.dumps("x" * (1 << 20)))
+
+    assert "(limits.value)" in site.cli.run("signal", "asked", "answer", "--data-file", str(large), expect=1).stderr
+    site.cli.run("signal", "asked", "answer", "--data", "1", "--id", "a")
+    assert (
+        "another signal was sent to run 'asked' with that id: answer 1"
+        in site.cli.run("signal", "asked", "answer", "--data", "2", "--id", "a", expect=1).stderr
+    )
+
+
+def test_a_command_about_one_run_does_not_answer_for_others(site: Site) -> None:
+    asking(site, "python", times=1)
+    site.workflow("blocked", "blocked.py", 'def workflow(input, ctx):\n    ctx.run_workflow("never-there")\n')
+    site.start("blocker", "blocked")
+    site.pass_("--until", "parked", expect=None)
+
+    site.cli.run("signal", "asked", "answer", expect=0)
+    site.cli.run("wait", "asked", expect=0)
+    site.cli.run("rerun", "asked", expect=0)
+    site.cli.run("cancel", "asked", "--wait", expect=0)
+    site.cli.run("cancel", "blocker", "--wait", expect=0)
