@@ -260,7 +260,7 @@ def workflow(input, ctx):
     site.cli.run("wait", "bill")
 
     assert (asked["status"], asked["reason"]) == ("waiting", "in-doubt")
-    assert "signal bill pay~in-doubt" in asked["metadata"]["message"]
+    assert "`ty-openworkflow signal bill 'pay~in-doubt' --data" in asked["metadata"]["message"]
     assert '"retry", "fail" or' in wrong
     assert "step 'refund' is not in doubt; pay is" in other
     assert site.status("bill")["output"] == ["paid, says the bank", "paid by 2"]

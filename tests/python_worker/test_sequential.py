@@ -127,7 +127,7 @@ def workflow(input, ctx):
     ctx.sleep("z", 0.3)
     ctx.step("long", lambda: time.sleep(30))
 """)
-    made.create("u", str(made.folder / "go"))
+    made.create("u", str(made.folder / "go"), {"step": {"timeout_ms": 0}})  # a try with a timeout is announced, too
     worker = made.spawn(uid="u")
     worker.order("u", 1)
     hint = made.folder / "changed" / "u"
