@@ -150,6 +150,17 @@ class Rerun:
 
 
 @frozen
+class Override:
+    """What a person asked of an object by command: it holds until the manifest's own field is no longer `declared`."""
+
+    suspend: bool
+    declared: bool
+    who: str
+    why: str
+    at: datetime
+
+
+@frozen
 class Recorded:
     """What SQLite remembers: of one place everything, of other places the runs that have not ended."""
 
@@ -161,3 +172,9 @@ class Recorded:
     messages: Mapping[str, Mapping[str, Message]] = made(default_factory=dict)
     family: Family = made(default_factory=Family)
     reruns: tuple[Rerun, ...] = ()
+    overrides: Mapping[tuple[Place, str], Override] = made(default_factory=dict)
+
+    def suspended(self, place: Place, about: str, *, declared: bool) -> bool:
+        """Say whether an object (`kind/name`) is suspended: by command, or as its manifest declares."""
+        override = self.overrides.get((place, about))
+        return declared if override is None or override.declared != declared else override.suspend

@@ -10,7 +10,7 @@ from reconciler.assets import asset
 from reconciler.errors import RejectedError, UnavailableError
 
 NAME = "state.db"
-NEWEST = 2
+NEWEST = 8
 _BUSY_SECONDS = 5
 
 
