@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from reconciler import follow, git, manifests
+from reconciler import beside, follow, git, manifests
 from reconciler.actions import Plan
 from reconciler.apply import Hands
 from reconciler.clock import Clock
@@ -17,6 +17,7 @@ from reconciler.compute import Adapter, Progress
 from reconciler.config import Settings
 from reconciler.digest import Json
 from reconciler.errors import InvalidError, RejectedError, UsageError
+from reconciler.handover import Wish
 from reconciler.instants import stamp
 from reconciler.locks import FileLock
 from reconciler.model import Code, Desired, Place
@@ -86,6 +87,9 @@ class Service:
         self.data_dir = Path(settings.data_dir)
         self.local = self.data_dir / "manifests"
         self._memory = Memory()
+        self._loaders: dict[tuple[Path, Any], Any] = {}
+        self._kept: Store | None = None
+        self.is_loop = False
 
     @cached_property
     def adapters(self) -> Mapping[str, Adapter]:
@@ -129,15 +133,29 @@ class Service:
             enabled_adapters=self.enabled,
             cache_dir=self.data_dir / "cache",
             write_cache=writing,
-            wait_unstable=True,
+            wait_unstable=not self.is_loop,
         )
         if folder == self.local:
-            return [with_remarks(one) for one in manifests.load_local(folder, options)] if folder.is_dir() else []
-        desired = with_remarks(manifests.load(folder, options))
+            return [with_remarks(one) for one in self._loader(folder, options._replace(local=True)).load_local()] if folder.is_dir() else []
+        desired = with_remarks(self._loader(folder, options).load())
         if self.project is not None and desired.place.project != self.project:
             message = f"{folder} is project {desired.place.project!r}, not {self.project!r}"
             raise UsageError(message)
         return [desired]
+
+    def _loader(self, folder: Path, options: manifests.LoadOptions) -> manifests.Manifests:
+        """Return what reads a folder: a loop reads it again and again."""
+        if (folder, options) not in self._loaders:
+            self._loaders[folder, options] = manifests.Manifests(folder, options)
+        loader: manifests.Manifests = self._loaders[folder, options]
+        return loader
+
+    def of(self, project: str | None, environment: str | None) -> "Service":
+        """Return the same program for another project and environment."""
+        other = Service(self.settings, self.clock, self.progress, project=project, environment=environment)
+        other.__dict__["adapters"] = self.adapters
+        other._memory, other._loaders, other._kept, other.is_loop = self._memory, self._loaders, self._kept, self.is_loop
+        return other
 
     def source(self, desired: Desired, *, dirty: bool) -> dict[str, Any]:
         """Return where a plan comes from."""
@@ -180,12 +198,32 @@ class Service:
         _private(self.data_dir)
         with FileLock(self.data_dir / "lock").held(who, _PATIENCE):
             self._make_scope()
-            store = open_store(self.data_dir)
+            store = self._open()
             try:
                 with named_errors(store.path):
                     yield store
             finally:
-                store.close()
+                if store is not self._kept:
+                    store.close()
+
+    def _open(self) -> Store:
+        """Open the database. A loop keeps it open from pass to pass, unless the file was removed or replaced meanwhile."""
+        kept = self._kept
+        if kept is not None and kept.is_current():
+            return kept
+        if kept is not None:
+            kept.close()
+        store = open_store(self.data_dir)
+        if self.is_loop:
+            self._kept = store
+            self._memory = Memory()
+        return store
+
+    def close(self) -> None:
+        """Let go of what a loop keeps open."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     @contextmanager
     def reading(self) -> Iterator[Store | None]:
@@ -233,8 +271,16 @@ class Service:
         *,
         only: frozenset[str] | None = None,
         approved: frozenset[str] = frozenset(),
+        changed: frozenset[str] | None = None,
     ) -> Passed:
-        """Run one pass over each folder (and with none over what is known), and return what came of it."""
+        """Run one pass over each folder (and with none over what is known), and return what came of it.
+
+        With `changed` only these runs are looked at again. Beside a living loop it is the loop that makes the pass.
+        """
+        if not self.is_loop and beside.loop_lock(self.data_dir).busy():
+            passed = self._asked(Wish(tuple(map(str, folders)), who, _words(only), tuple(sorted(approved)), self.project, self.environment), show)
+            if passed is not None:
+                return passed
         passed = Passed()
         with self.writing(who) as store:
             reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
@@ -244,12 +290,12 @@ class Service:
                     source = self.source(desired, dirty=False)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
                     told = partial(_tell, show, desired, source, begin)
-                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved)
+                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved, changed=changed)
                     passed.reports.append(report)
                     passed.desired.append(desired)
                     self._forget_finished(desired, store)
             if not folders:
-                passed.reports.append(reconciler.run_pass(None))
+                passed.reports.append(reconciler.run_pass(None, changed=changed))
             passed.active = runs.active_runs(store, self._memory.rows)
         declared = {(desired.place, name) for desired in passed.desired for name in desired.runs}
         mine = {run.uid for run in passed.active.values() if (run.place, run.name) in declared and (only is None or run.name in only)}
@@ -257,6 +303,18 @@ class Service:
         begun = {uid for report in passed.reports for uid in (*report.applied.started, *report.applied.ended)}
         passed.wanted = frozenset(mine)
         passed.started = frozenset(mine | ended | begun)
+        return passed
+
+    def _asked(self, wish: Wish, show: Show) -> Passed | None:
+        """Let the living loop make a pass; None if it has ended meanwhile."""
+        told = beside.ask(self.data_dir, wish, self.clock)
+        if told is None:
+            return None
+        for desired, source, plan, seconds in told.shown:
+            show(desired, {**source, "folder": shown(desired.folder)}, plan, seconds)
+        passed = Passed(list(told.reports), [desired for desired, *_ in told.shown], told.wanted, told.started)
+        with self.reading() as store:
+            passed.active = {} if store is None else runs.active_runs(store)
         return passed
 
     def _declared(self, folder: Path, store: Store) -> list[Desired]:
@@ -289,6 +347,13 @@ class Service:
     ) -> Passed:
         """Go on with passes until these runs have ended, or (with `parked`) until none of them is active."""
         question = follow.parked(uids) if parked else follow.none_of(uids)
+        if beside.loop_lock(self.data_dir).busy():
+            began = time.monotonic()
+            in_time, passed.active = beside.watch(self.data_dir, passed.active, question, seen, None if timeout is None else timeout.total_seconds())
+            if in_time is not None:
+                passed.in_time = in_time
+                return passed
+            timeout = None if timeout is None else timeout - timedelta(seconds=time.monotonic() - began)
         again = list(passed.desired) if any(needs_manifests_again(report.plan) for report in passed.reports) else []
 
         def next_pass(changed: frozenset[str] | None) -> Report:
@@ -343,6 +408,10 @@ class Service:
     def read_code(self, code: Code) -> Mapping[str, bytes]:
         """Return the bytes of a workflow's code."""
         return manifests.read_code(code)
+
+
+def _words(names: frozenset[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(sorted(names))
 
 
 def _tell(show: Show, desired: Desired, source: Mapping[str, Any], begin: float, plan: Plan) -> None:

@@ -94,16 +94,17 @@ def reconcile(
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
-    """Make the world match the manifests: deploy, start, wake, cancel and remove."""
+    """Make the world match the manifests: deploy, start, wake, cancel and remove; whenever something changes, or --once."""
     as_json = wants_json(output, as_json)
     if until not in (None, "parked"):
         message = f"--until {until}: only `--until parked` is known"
         raise UsageError(message)
-    if not once:
-        message = "the loop is not available yet in this version: run one pass with `reconcile --once`, add --wait to see runs to their end"
-        raise UsageError(message)
     patience = duration_option("--timeout", timeout)
     service = CONTEXT.service
+    if not (once or wait or until):
+        from reconciler.cli.loop import run_loop
+
+        return run_loop(directories, None)
     folders = [service.folder(directory) for directory in directories] or [service.folder(None)]
     documents: list[dict[str, Any]] = []
 
