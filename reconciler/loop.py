@@ -10,12 +10,14 @@ from typing import Any, Protocol
 
 from reconciler import beside, git, handover
 from reconciler.errors import TyOpenworkflowError
+from reconciler.follow import parked
+from reconciler.follower import follower_lock
 from reconciler.handover import Shown, Wish
 from reconciler.manifests.scan import NOT_SEARCHED
 from reconciler.reconcile import Report, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
 from reconciler.service import Passed, Service
-from reconciler.state import wishes
+from reconciler.state import runs, wishes
 from reconciler.triggers.hints import Hints
 from reconciler.triggers.quiet import Quiet
 from reconciler.triggers.timer import Timer
@@ -24,6 +26,7 @@ from reconciler.values import frozen
 
 WHO = "the loop"
 _UNSTABLE_SECONDS = 2.0
+_PATIENCE = 0.3
 _INDEX_LOCK_SECONDS, _INDEX_LOCK_STEP = 10.0, 0.02
 Until = Callable[[Mapping[str, ActiveRun]], bool]
 
@@ -57,7 +60,7 @@ class Loop:
         """With `until` it ends by itself when that is true of the active runs."""
         self.service, self.folders, self.teller, self._until = service, list(dict.fromkeys(folders)), teller, until
         self.active: Mapping[str, ActiveRun] = {}
-        self._stopped, self._again = False, False
+        self.stopped, self._again = False, False
         self._wake: Callable[[], None] = lambda: None
         self._quiet, self._lock = Quiet(), threading.Lock()
         self._dirty: set[Path] = set()
@@ -70,7 +73,7 @@ class Loop:
 
     def stop(self) -> None:
         """End after the pass that is under way. May be called by signal handlers."""
-        self._stopped = True
+        self.stopped = True
         self._wake()
 
     def run(self) -> None:
@@ -87,7 +90,7 @@ class Loop:
             timer.every(interval)
             stack.callback(self.service.close)
             self._watch(trees)
-            while not self._stopped:
+            while not self.stopped:
                 news = self._listen(hints)
                 self._watch(trees)
                 self.turn(news)
@@ -110,7 +113,7 @@ class Loop:
     def _listen(self, hints: Hints) -> News:
         """Wait until something is worth a look, and say what."""
         now = time.monotonic()
-        runs = hints.runs(None, self._patience(now), wait=not self._again and not self._stopped)
+        runs = hints.runs(None, self._patience(now), wait=not self._again and not self.stopped)
         now = time.monotonic()
         everything = now >= self._full_at
         if everything:
@@ -217,9 +220,7 @@ class Loop:
 
         only = None if wish.only is None else frozenset(wish.only)
         try:
-            passed = service.reconcile(
-                [Path(folder) for folder in wish.folders], wish.who, show, only=only, approved=frozenset(wish.approved)
-            )
+            passed = service.reconcile([Path(folder) for folder in wish.folders], wish.who, show, only=only, approved=frozenset(wish.approved))
             told = handover.answer(shown, passed.reports, passed.wanted, passed.started)
             self._learn(passed)
         except TyOpenworkflowError as error:
@@ -232,15 +233,37 @@ def _below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
 
 
-def run(service: Service, folders: Sequence[Path], teller: Teller, until: Until | None, loop: Callable[[Loop], None]) -> Loop:
-    """Run a loop that holds the loop's lock; `loop` is given it before it begins, to stop it by signals. Raises BusyError."""
-    service.is_loop = True
-    service.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+def run(service: Service, folders: Sequence[Path], teller: Teller, begin: Callable[[Loop], None], until: Until | None = None) -> Loop:
+    """Run the loop of this data folder; `begin` is given it before it begins, to stop it by signals. Raises BusyError if there is one."""
     with beside.loop_lock(service.data_dir).held("reconcile", _PATIENCE):
-        made = Loop(service, folders, teller, until)
-        loop(made)
-        made.run()
+        beside.touch_wake(service.data_dir)  # a follower gives way
+        return _run(service, folders, teller, begin, until)
+
+
+def follow(service: Service, folders: Sequence[Path], teller: Teller, begin: Callable[[Loop], None]) -> None:
+    """Be the follower of this data folder: make passes until every run has ended or is parked, or a loop comes. Raises BusyError if there is one."""
+
+    def over(active: Mapping[str, ActiveRun]) -> bool:
+        return beside.loop_lock(service.data_dir).busy() or all_parked(active)
+
+    while True:
+        with follower_lock(service.data_dir).held("follower", _PATIENCE):
+            stopped = _run(service, folders, teller, begin, over).stopped
+        if stopped or beside.loop_lock(service.data_dir).busy():
+            return
+        with service.reading() as store:  # who saw the lock held left its run to us
+            if store is None or all_parked(runs.active_runs(store)):
+                return
+
+
+def all_parked(active: Mapping[str, ActiveRun]) -> bool:
+    """Say whether no run is active: each waits without a worker."""
+    return parked(frozenset(active))(active)
+
+
+def _run(service: Service, folders: Sequence[Path], teller: Teller, begin: Callable[[Loop], None], until: Until | None) -> Loop:
+    service.is_loop = True
+    made = Loop(service, folders, teller, until)
+    begin(made)
+    made.run()
     return made
-
-
-_PATIENCE = 0.3

@@ -12,23 +12,23 @@ from reconciler.actions import Notice
 from reconciler.cli.context import CONTEXT
 from reconciler.cli.options import Argument
 from reconciler.handover import Shown
-from reconciler.loop import Loop, Until
-from reconciler.model import Problem
+from reconciler.loop import Loop
+from reconciler.model import Problem, Status
 from reconciler.reconcile import Report
 from reconciler.render import head_line, lasted, listing, plain, plan_footer, plan_lines, plural
 from reconciler.state import queries
 
-_INTERRUPTED = 130
+_INTERRUPTED, _RUN_FAILED = 130, 5
 DirsArgument = Annotated[list[str], Argument("[DIR]...", "Folders of manifests; default as for plan. The local folder is always among them.")]
 
 
 def serve(directories: DirsArgument = []) -> int:  # noqa: B006
     """Reconcile for ever, as `reconcile` does without --once."""
-    return run_loop(directories, None)
+    return run_loop(directories)
 
 
-def run_loop(directories: Sequence[str], until: Until | None) -> int:
-    """Run the loop until it is told to end, or until `until` is true of the active runs; returns the exit code."""
+def run_loop(directories: Sequence[str], *, parked: bool = False, gives_way: bool = False) -> int:
+    """Run the loop until it is told to end, or until no run is active (`parked`). Returns the exit code."""
     service = CONTEXT.service
     folders = [service.folder(directory) for directory in directories] or [service.folder(None)]
     service.local.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -43,14 +43,17 @@ def run_loop(directories: Sequence[str], until: Until | None) -> int:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, stop)
         what = listing(str(folder) for folder in made.folders)
-        CONTEXT.tell(f"reconciling {what} (process {os.getpid()}); Ctrl-C ends it, and runs go on in their workers")
+        CONTEXT.tell(f"reconciling {what} (process {os.getpid()}); {'' if gives_way else 'Ctrl-C ends it, and '}runs go on in their workers")
 
-    ended = loop.run(service, [*folders, service.local], told, until, begin)
-    if signals:
-        CONTEXT.tell(
-            f"ended by {signal.Signals(signals[0]).name}; {plural(len(ended.active), 'run')} not ended, which the next loop or pass carries on"
-        )
-    return _INTERRUPTED if signal.SIGINT in signals else 0
+    everything = [*folders, service.local]
+    if gives_way:
+        loop.follow(service, everything, told, begin)
+    else:
+        ended = loop.run(service, everything, told, begin, loop.all_parked if parked else None)
+        if signals:
+            left = f"{plural(len(ended.active), 'run')} not ended, which the next loop or pass carries on" if ended.active else "every run has ended"
+            CONTEXT.tell(f"ended by {signal.Signals(signals[0]).name}; {left}")
+    return _INTERRUPTED if signal.SIGINT in signals else _RUN_FAILED if parked and told.failed else 0
 
 
 class Told:
@@ -60,6 +63,7 @@ class Told:
         """Nothing was told yet."""
         self._wrong: dict[str, tuple[tuple[Problem, ...], tuple[Notice, ...]]] = {}
         self._faults: dict[str, str] = {}
+        self.failed = False
 
     def show(self, shown: Shown) -> None:
         """Print a plan that changes something, and what is rejected, held or invalid when that is new."""
@@ -82,6 +86,7 @@ class Told:
             with CONTEXT.service.reading() as store:
                 rows = [] if store is None else [row for run in report.ended for row in queries.runs_named(store, run.uid, None, None)]
             for row in rows:
+                self.failed |= row["status"] != Status.COMPLETED.value
                 took = lasted(row["started_at"], row["completed_at"])
                 CONTEXT.say(f"run/{row['name']}  {CONTEXT.paint.status(row['status'])}{f' after {took}' if took else ''}")
         sys.stdout.flush()
