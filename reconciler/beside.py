@@ -11,20 +11,15 @@ from reconciler.actions import Plan
 from reconciler.apply import Applied
 from reconciler.clock import Clock
 from reconciler.handover import Told, Wish
-from reconciler.locks import FileLock
+from reconciler.locks import loop_lock
 from reconciler.model import Place
 from reconciler.reconcile import Report
 from reconciler.recorded import ActiveRun
 from reconciler.state import open_store, read_store, runs, wishes
 from reconciler.triggers.wakeups import Wakeups
 
-_LOCK, _WAKE, _TOLD = "loop.lock", "wake", "loop"
+_WAKE, _TOLD = "wake", "loop"
 _LOOK_MS = 1000
-
-
-def loop_lock(data_dir: Path) -> FileLock:
-    """Return the lock that a loop holds as long as it lives."""
-    return FileLock(data_dir / _LOCK)
 
 
 def told_folder(data_dir: Path) -> Path:

@@ -6,22 +6,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reconciler import beside
-from reconciler.locks import FileLock
+from reconciler.locks import follower_lock, loop_lock
 
 _LOG = "follower.log"
 _MOST_LOG = 1 << 20
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from reconciler.cli import main; main()"
 
 
-def follower_lock(data_dir: Path) -> FileLock:
-    """Return the lock that a follower holds as long as it lives."""
-    return FileLock(data_dir / "follower.lock")
-
-
 def is_followed(data_dir: Path) -> bool:
     """Say whether a loop or a follower carries on what was started."""
-    return beside.loop_lock(data_dir).busy() or follower_lock(data_dir).busy()
+    return loop_lock(data_dir).busy() or follower_lock(data_dir).busy()
 
 
 def log_of(data_dir: Path) -> Path:

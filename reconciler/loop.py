@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from reconciler import beside, git, handover
 from reconciler.errors import TyOpenworkflowError
 from reconciler.follow import parked
-from reconciler.follower import follower_lock
 from reconciler.handover import Shown, Wish
+from reconciler.locks import follower_lock, loop_lock
 from reconciler.manifests.scan import NOT_SEARCHED
 from reconciler.reconcile import Report, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
@@ -235,7 +235,7 @@ def _below(path: str, folder: str) -> bool:
 
 def run(service: Service, folders: Sequence[Path], teller: Teller, begin: Callable[[Loop], None], until: Until | None = None) -> Loop:
     """Run the loop of this data folder; `begin` is given it before it begins, to stop it by signals. Raises BusyError if there is one."""
-    with beside.loop_lock(service.data_dir).held("reconcile", _PATIENCE):
+    with loop_lock(service.data_dir).held("reconcile", _PATIENCE):
         beside.touch_wake(service.data_dir)  # a follower gives way
         return _run(service, folders, teller, begin, until)
 
@@ -244,12 +244,12 @@ def follow(service: Service, folders: Sequence[Path], teller: Teller, begin: Cal
     """Be the follower of this data folder: make passes until every run has ended or is parked, or a loop comes. Raises BusyError if there is one."""
 
     def over(active: Mapping[str, ActiveRun]) -> bool:
-        return beside.loop_lock(service.data_dir).busy() or all_parked(active)
+        return loop_lock(service.data_dir).busy() or all_parked(active)
 
     while True:
         with follower_lock(service.data_dir).held("follower", _PATIENCE):
             stopped = _run(service, folders, teller, begin, over).stopped
-        if stopped or beside.loop_lock(service.data_dir).busy():
+        if stopped or loop_lock(service.data_dir).busy():
             return
         with service.reading() as store:  # who saw the lock held left its run to us
             if store is None or all_parked(runs.active_runs(store)):

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from reconciler import beside, follow, git, manifests
+from reconciler import follow, git, manifests
 from reconciler.actions import Plan
 from reconciler.apply import Hands
 from reconciler.clock import Clock
@@ -17,9 +17,8 @@ from reconciler.compute import Adapter, Progress
 from reconciler.config import Settings
 from reconciler.digest import Json
 from reconciler.errors import InvalidError, RejectedError, UsageError
-from reconciler.handover import Wish
 from reconciler.instants import stamp
-from reconciler.locks import FileLock
+from reconciler.locks import FileLock, loop_lock
 from reconciler.model import Code, Desired, Place
 from reconciler.plan import Limits
 from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
@@ -118,8 +117,8 @@ class Service:
             if not folder.is_dir():
                 message = f"{given} is not a folder" if folder.exists() else f"{given} does not exist"
                 raise UsageError(message)
-            return folder.resolve()
-        here = Path.cwd()
+            return Path(os.path.abspath(folder))  # a link is kept as the name of what it leads to, whichever that is now
+        here = _here()
         for folder in (here, *here.parents):
             if (folder / PROJECT_FILE).is_file():
                 return folder
@@ -277,10 +276,10 @@ class Service:
 
         With `changed` only these runs are looked at again. Beside a living loop it is the loop that makes the pass.
         """
-        if not self.is_loop and beside.loop_lock(self.data_dir).busy():
-            passed = self._asked(Wish(tuple(map(str, folders)), who, _words(only), tuple(sorted(approved)), self.project, self.environment), show)
-            if passed is not None:
-                return passed
+        if not self.is_loop and loop_lock(self.data_dir).busy():
+            handed = self._asked(folders, who, show, only, approved)
+            if handed is not None:
+                return handed
         passed = Passed()
         with self.writing(who) as store:
             reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
@@ -305,8 +304,13 @@ class Service:
         passed.started = frozenset(mine | ended | begun)
         return passed
 
-    def _asked(self, wish: Wish, show: Show) -> Passed | None:
+    def _asked(self, folders: Sequence[Path], who: str, show: Show, only: frozenset[str] | None, approved: frozenset[str]) -> Passed | None:
         """Let the living loop make a pass; None if it has ended meanwhile."""
+        from reconciler import beside
+        from reconciler.handover import Wish
+
+        words = None if only is None else tuple(sorted(only))
+        wish = Wish(tuple(map(str, folders)), who, words, tuple(sorted(approved)), self.project, self.environment)
         told = beside.ask(self.data_dir, wish, self.clock)
         if told is None:
             return None
@@ -347,7 +351,9 @@ class Service:
     ) -> Passed:
         """Go on with passes until these runs have ended, or (with `parked`) until none of them is active."""
         question = follow.parked(uids) if parked else follow.none_of(uids)
-        if beside.loop_lock(self.data_dir).busy():
+        if loop_lock(self.data_dir).busy():
+            from reconciler import beside
+
             began = time.monotonic()
             in_time, passed.active = beside.watch(self.data_dir, passed.active, question, seen, None if timeout is None else timeout.total_seconds())
             if in_time is not None:
@@ -410,10 +416,6 @@ class Service:
         return manifests.read_code(code)
 
 
-def _words(names: frozenset[str] | None) -> tuple[str, ...] | None:
-    return None if names is None else tuple(sorted(names))
-
-
 def _tell(show: Show, desired: Desired, source: Mapping[str, Any], begin: float, plan: Plan) -> None:
     show(desired, source, plan, time.perf_counter() - begin)
 
@@ -426,6 +428,12 @@ def person() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid {os.getuid()}"
+
+
+def _here() -> Path:
+    """Return the present folder as its name was typed, where the shell knows it."""
+    typed = Path(os.environ.get("PWD", ""))
+    return typed if typed.is_absolute() and typed.is_dir() and typed.samefile(".") else Path.cwd()
 
 
 def shown(folder: str) -> str:

@@ -82,9 +82,10 @@ class Told:
         for failure in report.applied.failures:
             again = "; it is tried again" if failure.again else ""
             CONTEXT.tell(f"{CONTEXT.paint('failed', 'red')} {failure.object}: {plain(failure.message)}{again}")
-        if report.ended:
+        ended = [*(run.uid for run in report.ended), *report.applied.ended]
+        if ended:
             with CONTEXT.service.reading() as store:
-                rows = [] if store is None else [row for run in report.ended for row in queries.runs_named(store, run.uid, None, None)]
+                rows = [] if store is None else [row for uid in ended for row in queries.runs_named(store, uid, None, None)]
             for row in rows:
                 self.failed |= row["status"] != Status.COMPLETED.value
                 took = lasted(row["started_at"], row["completed_at"])

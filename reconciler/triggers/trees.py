@@ -62,8 +62,9 @@ class Trees:
 
     def _add(self, tree: _Tree, path: str, *, recursive: bool) -> str | None:
         try:
-            handler, kinds = _handler(self._heard, self._leave_out, path)
-            watch = self._observer.schedule(handler, path, recursive=recursive, event_filter=kinds)
+            real = os.path.realpath(path)  # the kernel is not asked to follow links
+            handler, kinds = _handler(lambda below, closed: self._heard(path + below, closed), self._leave_out, real)
+            watch = self._observer.schedule(handler, real, recursive=recursive, event_filter=kinds)
         except FileNotFoundError:
             return None  # gone again: the next look sees that
         except OSError as error:
@@ -76,9 +77,10 @@ class Trees:
         above = os.path.dirname(folder)
         if above in self._above or not os.path.isdir(above):
             return
-        handler, kinds = _handler(self._heard_above, frozenset(), above)
+        real = os.path.realpath(above)
+        handler, kinds = _handler(lambda below, closed: self._heard_above(above + below, closed), frozenset(), real)
         try:
-            self._above[above] = self._observer.schedule(handler, above, event_filter=kinds)
+            self._above[above] = self._observer.schedule(handler, real, event_filter=kinds)
         except OSError:
             self._above[above] = None
 
@@ -137,7 +139,10 @@ def _observer() -> Any:
 
 
 def _handler(heard: Heard, leave_out: frozenset[str], root: str) -> tuple[Any, list[Any]]:
-    """Return what watchdog calls, and the kinds of events that it is called for: closed after writing included, opened and read not."""
+    """Return what watchdog calls, and the kinds of events that it is called for: closed after writing included, opened and read not.
+
+    `heard` is told what follows `root` in a path.
+    """
     from watchdog.events import (
         DirCreatedEvent,
         DirDeletedEvent,
@@ -154,8 +159,9 @@ def _handler(heard: Heard, leave_out: frozenset[str], root: str) -> tuple[Any, l
         def on_any_event(self, event: Any) -> None:
             closed = not isinstance(event, FileModifiedEvent | FileCreatedEvent)
             for path in map(os.fsdecode, (event.src_path, event.dest_path)):
-                if path and not (leave_out and leave_out.intersection(path[len(root) :].split(os.sep))):
-                    heard(path, closed)
+                below = path.removeprefix(root)
+                if path and not leave_out.intersection(below.split(os.sep)):
+                    heard(below, closed)
 
     kinds = [
         DirCreatedEvent,
