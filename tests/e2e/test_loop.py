@@ -133,7 +133,7 @@ def test_a_wish_is_granted_by_nobody_when_the_loop_dies_so_the_command_makes_its
     with living(hello) as loop:
         os.kill(loop.process.pid, signal.SIGSTOP)
         command = hello.spawn("reconcile", "--once", str(hello.folder))
-        eventually(lambda: (hello.data / "wake").exists())
+        eventually((hello.data / "wake").exists)
         kill(loop.process.pid)
 
         out, _ = command.communicate(timeout=30)
