@@ -46,11 +46,20 @@ class Teller(Protocol):
 
 @frozen
 class News:
-    """What a turn is about: everything, or some folders, and the runs that there are hints about (None: all of them)."""
+    """What a turn is about: everything, or some folders, and the runs that there are hints about (None: all of them).
+
+    `due`: an instant has come for which a run waited. `woken`: somebody asks for something.
+    """
 
     folders: frozenset[Path] = frozenset()
     runs: frozenset[str] | None = frozenset()
     everything: bool = False
+    due: bool = False
+    woken: bool = False
+
+    def __bool__(self) -> bool:
+        """Say whether there is anything to look at."""
+        return self.everything or self.due or self.woken or self.runs != frozenset() or bool(self.folders)
 
 
 class Loop:
@@ -80,7 +89,7 @@ class Loop:
         """Make passes until the end. Raises BusyError if another loop lives."""
         interval = self.service.settings.poll_interval
         with ExitStack() as stack:
-            hints = stack.enter_context(Hints(self.service.adapters.values(), self.service.clock, interval))
+            hints = stack.enter_context(Hints(self.service.adapters.values(), self.service.clock, interval, alone=True))
             self._wake = hints.wake
             hints.watch(str(self.service.data_dir))
             trees = Trees(self._heard, NOT_SEARCHED)
@@ -92,18 +101,20 @@ class Loop:
             self._watch(trees)
             while not self.stopped:
                 news = self._listen(hints)
+                if not news:
+                    continue
                 self._watch(trees)
                 self.turn(news)
                 if self._until is not None and not self._dirty and self._until(self.active):
                     return
-                timer.at(None if self._began is None else next_due(self._dues, self._began))
+                timer.at(self._due())
 
     # What there is to look at
 
-    def _heard(self, path: str, closed: bool) -> None:
+    def _heard(self, path: str, closed: bool, before: str) -> None:
         """Note a change below a folder; an empty path stands for changes that were lost. Called by the thread that watches."""
         with self._lock:
-            self._quiet.heard(path, time.monotonic(), closed=closed)
+            self._quiet.heard(path, time.monotonic(), closed=closed, before=before)
         self._wake()
 
     def _watch(self, trees: Trees) -> None:
@@ -118,8 +129,15 @@ class Loop:
         everything = now >= self._full_at
         if everything:
             self._full_at = now + self.service.settings.poll_interval.total_seconds()
-        folders = self._changed_folders(now) | {folder for folder, at in self._look_again.items() if at <= now}
-        return News(frozenset(self.folders) if everything else frozenset(folders), None if everything else runs, everything)
+        folders = set(self._changed_folders(now)) | {folder for folder, at in self._look_again.items() if at <= now}
+        if everything:
+            folders, runs = set(self.folders), None
+        due = self._due()
+        at_hand = self._again or (due is not None and due <= self.service.clock.now())
+        return News(frozenset(folders), runs, everything, at_hand or bool(self._dirty), self._woken())
+
+    def _due(self) -> datetime | None:
+        return None if self._began is None else next_due(self._dues, self._began)
 
     def _patience(self, now: float) -> float:
         """Return for how many seconds nothing needs to be done unless a hint comes."""
@@ -151,7 +169,7 @@ class Loop:
 
     def turn(self, news: News) -> None:
         """Run the passes that the news ask for: one for each folder that changed, else one over what is known."""
-        asked = self._wishes() if self._woken() or news.everything else []
+        asked = self._wishes() if news.woken or news.everything else []
         folders = [folder for folder in self.folders if folder in news.folders or folder in self._dirty]
         self._dirty.clear()
         self._again = False

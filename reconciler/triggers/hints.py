@@ -16,9 +16,9 @@ LONGEST = timedelta(seconds=30)
 class Hints:
     """Waits for hints, and says which runs they are about: None stands for all of them, because a hint may have been lost."""
 
-    def __init__(self, adapters: Iterable[Adapter], clock: Clock, longest: timedelta = LONGEST) -> None:
-        """After `longest` everything is looked at, whatever was heard."""
-        self._adapters, self._clock, self._longest = list(adapters), clock, longest
+    def __init__(self, adapters: Iterable[Adapter], clock: Clock, longest: timedelta = LONGEST, *, alone: bool = False) -> None:
+        """After `longest` everything is looked at, whatever was heard. `alone`: no other process takes markers away."""
+        self._adapters, self._clock, self._longest, self._alone = list(adapters), clock, longest, alone
         self._wakeups = Wakeups()
         self._looked: float | None = None
         self.wake = self._wakeups.wake
@@ -43,10 +43,10 @@ class Hints:
         if self._looked is None:
             return self._everything()  # what happened before the watch began may have been told to somebody else
         if not changed and wait:
-            told = self._wakeups.wait((fd for one in watched for fd in one.descriptors), self._milliseconds(due, patience))
+            woken = self._wakeups.wait((fd for one in watched for fd in one.descriptors), self._milliseconds(due, patience))
             changed = self._drain()
-            if told and not changed:
-                return self._everything()  # somebody else took the hint, and may have died with it
+            if not changed and (woken.failed or (woken.heard and not self._alone)):
+                return self._everything()  # a worker ended without a word, or somebody else took the hint, and may have died with it
         if time.monotonic() - self._looked >= self._longest.total_seconds():
             return self._everything()
         return changed

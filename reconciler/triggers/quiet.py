@@ -18,10 +18,12 @@ class Quiet:
     first: float = 0.0
     due: float | None = None
 
-    def heard(self, path: str, at: float, *, closed: bool = True) -> None:
-        """Note that something happened to a path; `closed` is false while its writer may go on."""
+    def heard(self, path: str, at: float, *, closed: bool = True, before: str = "") -> None:
+        """Note that something happened to a path; `closed` is false while its writer may go on, `before` is what it was called until now."""
         if not self.paths:
             self.first = at
+        self.paths.discard(before)
+        self.open.pop(before, None)
         self.paths.add(path)
         if closed:
             self.open.pop(path, None)

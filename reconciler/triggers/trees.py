@@ -8,8 +8,8 @@ from typing import Any
 
 from reconciler.values import mutable
 
-Heard = Callable[[str, bool], None]
-"""Told of each path that something happened to, and whether its writer has closed it; an empty path when events were lost."""
+Heard = Callable[[str, bool, str], None]
+"""Told of each path that something happened to, whether its writer has closed it, and what it was called before; an empty path when events were lost."""
 
 
 @mutable
@@ -63,7 +63,9 @@ class Trees:
     def _add(self, tree: _Tree, path: str, *, recursive: bool) -> str | None:
         try:
             real = os.path.realpath(path)  # the kernel is not asked to follow links
-            handler, kinds = _handler(lambda below, closed: self._heard(path + below, closed), self._leave_out, real)
+            handler, kinds = _handler(
+                lambda below, closed, before: self._heard(path + below, closed, before and path + before), self._leave_out, real
+            )
             watch = self._observer.schedule(handler, real, recursive=recursive, event_filter=kinds)
         except FileNotFoundError:
             return None  # gone again: the next look sees that
@@ -78,15 +80,16 @@ class Trees:
         if above in self._above or not os.path.isdir(above):
             return
         real = os.path.realpath(above)
-        handler, kinds = _handler(lambda below, closed: self._heard_above(above + below, closed), frozenset(), real)
+        handler, kinds = _handler(lambda *paths: self._heard_above(above, paths), frozenset(), real)
         try:
             self._above[above] = self._observer.schedule(handler, real, event_filter=kinds)
         except OSError:
             self._above[above] = None
 
-    def _heard_above(self, path: str, closed: bool) -> None:
-        if path in self._trees:
-            self._heard(path, closed)
+    def _heard_above(self, above: str, paths: tuple[str, bool, str]) -> None:
+        for path in {above + paths[0], above + paths[2]}:
+            if path in self._trees:
+                self._heard(path, True, "")
 
     def _drop(self, tree: _Tree | None) -> None:
         for watch in () if tree is None else tree.watches.values():
@@ -118,7 +121,7 @@ class _Lost(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if "overflow" in record.getMessage():
-            self._heard("", True)
+            self._heard("", True, "")
 
 
 def _observer() -> Any:
@@ -158,10 +161,10 @@ def _handler(heard: Heard, leave_out: frozenset[str], root: str) -> tuple[Any, l
     class Handler(FileSystemEventHandler):
         def on_any_event(self, event: Any) -> None:
             closed = not isinstance(event, FileModifiedEvent | FileCreatedEvent)
-            for path in map(os.fsdecode, (event.src_path, event.dest_path)):
-                below = path.removeprefix(root)
-                if path and not leave_out.intersection(below.split(os.sep)):
-                    heard(below, closed)
+            old, new = (os.fsdecode(path).removeprefix(root) for path in (event.src_path, event.dest_path))
+            after, before = (new, old) if new else (old, "")
+            if not leave_out.intersection(after.split(os.sep)):
+                heard(after, closed, before)
 
     kinds = [
         DirCreatedEvent,

@@ -7,7 +7,17 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from reconciler.values import frozen
+
 _GATHER_MS = 4
+
+
+@frozen
+class Woken:
+    """What ended a wait: something in a watched folder, a descriptor, or neither (a call of `wake`, or the time)."""
+
+    heard: bool = False
+    failed: bool = False
 
 
 class Wakeups:
@@ -63,10 +73,10 @@ class Wakeups:
         with contextlib.suppress(BlockingIOError):
             os.write(self._writer, b"!")
 
-    def wait(self, descriptors: Iterable[int], timeout_ms: int) -> bool:
+    def wait(self, descriptors: Iterable[int], timeout_ms: int) -> Woken:
         """Wait for a change, for a call of `wake`, for one of `descriptors` to become readable or to fail, or for the time.
 
-        Returns true if there was a change or a descriptor. What follows within a few milliseconds is gathered, so that a burst is one pass.
+        What follows a hint within a few milliseconds is gathered, so that a burst is one pass.
         """
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
@@ -74,12 +84,12 @@ class Wakeups:
             poll.register(descriptor, select.POLLIN)
         ready = poll.poll(timeout_ms)
         if not ready:
-            return False
-        told = any(descriptor != self._reader for descriptor, _ in ready)
-        if told or self._heard:
+            return Woken()
+        failed = any(descriptor != self._reader for descriptor, _ in ready)
+        if failed or self._heard:
             select.poll().poll(_GATHER_MS)
         with contextlib.suppress(BlockingIOError):
             while os.read(self._reader, 4096):
                 pass
         heard, self._heard = self._heard, False
-        return told or heard
+        return Woken(heard, failed)
