@@ -131,7 +131,7 @@ class Service:
             default_adapter=self.settings.default_adapter,
             enabled_adapters=self.enabled,
             cache_dir=self.data_dir / "cache",
-            write_cache=writing,
+            write_cache=writing and not self.is_loop,
             wait_unstable=not self.is_loop,
         )
         if folder == self.local:
@@ -219,7 +219,9 @@ class Service:
         return store
 
     def close(self) -> None:
-        """Let go of what a loop keeps open."""
+        """Let go of what a loop keeps open, and leave what it has read to the next process."""
+        for loader in self._loaders.values():
+            loader.save()
         if self._kept is not None:
             self._kept.close()
             self._kept = None
@@ -325,8 +327,9 @@ class Service:
         """Return what a folder declares; the local one also for the places where it declares nothing any more."""
         found = self.desired(folder, writing=True)
         if folder == self.local:
-            places = {desired.place for desired in found}
-            found += [Desired(str(folder), place) for place in workflows.places_of(store, str(folder)) if place not in places]
+            places, owned = {desired.place for desired in found}, workflows.places_of(store, str(folder))
+            found += [Desired(str(folder), place) for place in owned if place not in places]
+            return [desired for desired in found if desired.files or desired.problems or desired.place in owned] or found[:1]
         return found
 
     def register_new(self, folder: Path, lineage: str) -> None:

@@ -40,6 +40,10 @@ class Store:
         if self._depth == 0:
             self.db.execute("COMMIT")
 
+    def version(self) -> tuple[int, int]:
+        """Return what stays the same as long as nobody writes to the database, through this connection or another one."""
+        return int(self.db.execute("PRAGMA data_version").fetchone()[0]), self.db.total_changes
+
     def is_current(self) -> bool:
         """Say whether the file of this name is still the one that was opened."""
         return self._inode is not None and self._inode == _inode(self.path)
