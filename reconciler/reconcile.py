@@ -11,7 +11,7 @@ from reconciler.plan import Limits, decide
 from reconciler.plan.progress import dues
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.relations import answering
-from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.state import Store, events, messages, runs, schedules, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
@@ -78,8 +78,8 @@ class Reconciler:
         for uid in applied.told:
             self._memory.looks.pop(uid, None)
         active = runs.active_runs(store, self._memory.rows)
-        due = tuple(due for uid, run in active.items() for due in dues(run, observed.runs.get(uid)))
-        return Report(place, plan, applied, tuple(ended), active, due)
+        due = [due for uid, run in active.items() for due in dues(run, observed.runs.get(uid))] + schedules.next_instants(store)
+        return Report(place, plan, applied, tuple(ended), active, tuple(due))
 
     def _due(self, recorded: Recorded, *, now: datetime) -> frozenset[str]:
         """Return the runs that are to be looked at again although nobody told of them: what was seen may be over by now."""
@@ -127,14 +127,15 @@ def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRow
     if desired is None:
         return Recorded(active=active, scope=scope, messages=told)
     declared = workflows.known_workflows(store, desired.place)
-    return Recorded(declared, runs.latest_runs(store, desired.place), active, scope=scope, messages=told)
+    known_schedules = schedules.known_schedules(store, desired.place)
+    return Recorded(declared, runs.latest_runs(store, desired.place), active, scope=scope, messages=told, schedules=known_schedules)
 
 
 def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:
     """Return the statuses of the runs that pending ones wait for."""
     found = {}
     for run in recorded.active.values():
-        for other in run.facts.get("depends_on", ()):
+        for other in (*run.facts.get("depends_on", ()), *run.facts.get("follows", ())):
             name = other.removeprefix("run/")
             status = runs.status_of(store, run.place, name)
             if status is not None:

@@ -31,6 +31,10 @@ _NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
 _REFERENCE = re.compile(r"\$\$\{|\$\{slot\.([A-Za-z_]+)\}")
 
 
+class ZoneError(LookupError):
+    """There is no such time zone, or none can be looked up here."""
+
+
 @frozen
 class Timing:
     """What decides when a schedule is due: a cron expression in a zone, or an interval counted from 1970."""
@@ -47,15 +51,21 @@ def timing_of(spec: Mapping[str, Any]) -> Timing:
 
 
 def zone_of(name: str) -> tzinfo:
-    """Return a time zone. Raises zoneinfo.ZoneInfoNotFoundError, ValueError or OSError if there is none of this name."""
+    """Return a time zone. Raises ZoneError."""
     if name == "UTC":
         return UTC  # needs no database of zones
-    if name in _NO_ZONES or name.startswith(("posix/", "right/")):
-        message = f"{name} is no zone of IANA's"
-        raise ValueError(message)
     import zoneinfo
 
-    return zoneinfo.ZoneInfo(name)
+    try:
+        if name not in _NO_ZONES and not name.startswith(("posix/", "right/")):
+            return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    if not zoneinfo.available_timezones():
+        message = f"the time zone {name!r} cannot be looked up: this machine has no database of time zones"
+    else:
+        message = f"there is no time zone {name!r}"
+    raise ZoneError(message)
 
 
 def slots(timing: Timing, after: datetime) -> Iterator[datetime]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from reconciler.cron import CronError, read_cron
 from reconciler.duration import parse_duration
 from reconciler.finding import Finding
-from reconciler.slots import zone_of
+from reconciler.slots import ZoneError, zone_of
 from reconciler.suggest import did_you_mean, shown
 
 
@@ -26,16 +26,11 @@ def every_findings(text: str, pointer: str) -> Iterator[Finding]:
 
 def zone_findings(name: str, pointer: str) -> Iterator[Finding]:
     """Find out whether there is such a time zone."""
-    import zoneinfo
-
     try:
         zone_of(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+    except ZoneError as error:
+        import zoneinfo
+
         known = zoneinfo.available_timezones()
-        hint = "install the package tzdata, of the system or of Python; UTC works without it"
-        if not known:
-            yield Finding(
-                pointer, f"the zone {shown(name)} cannot be looked up: this machine has no database of time zones", hint, code="no-time-zones"
-            )
-            return
-        yield Finding(pointer, f"there is no time zone {shown(name)}", did_you_mean(name, known) or "write a name such as Europe/Berlin")
+        near = did_you_mean(name, known) or "write a name such as Europe/Berlin"
+        yield Finding(pointer, str(error), near if known else "install the package tzdata, of the system or of Python; UTC works without it")
