@@ -121,7 +121,12 @@ def reconcile(
     live = LiveLines(passed, quiet=as_json)
     if wait or until:
         service.follow(passed, passed.wanted, who, parked=until is not None, timeout=patience, seen=live.seen)
-    return close(passed, documents if as_json else None, waited=wait or until is not None)
+    code = close(passed, documents if as_json else None, waited=wait or until is not None)
+    if not as_json and any(desired.schedules for desired in passed.desired):
+        from reconciler.cli.schedules import tell_next
+
+        tell_next(passed.desired)
+    return code
 
 
 def duration_option(name: str, text: str | None) -> timedelta | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from reconciler.actions import Action, Advance, Arm, Disarm, Start
 from reconciler.instants import stamp
@@ -136,8 +137,8 @@ def disarm(store: Store, action: Disarm, *, now: datetime) -> None:
     events.add_event(store, action.place, f"schedule/{action.name}", "removed", action.reason, now=now)
 
 
-def list_schedules(store: Store, *, project: str | None, environment: str | None) -> list[dict[str, object]]:
-    """Return the rows of all schedules, with what is derived from the runs of each."""
+def list_schedules(store: Store, *, project: str | None, environment: str | None) -> list[dict[str, Any]]:
+    """Return the rows of all schedules."""
     cursor = store.db.execute(
         """
         SELECT project, environment, name, owner, spec, labels, source, suspended, since, next_at, last_slot, counts, created_at, updated_at
