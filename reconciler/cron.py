@@ -99,7 +99,7 @@ def _values(field: str, name: str, low: int, high: int, words: dict[str, int]) -
         try:
             found.update(_part(part, low, high, words))
         except CronError as error:
-            message = f"{shown(field)} is not a {name}: {error}"
+            message = f"{shown(field)} is no {name}: {error}"
             raise CronError(message, error.hint) from error
     return tuple(sorted(found))
 

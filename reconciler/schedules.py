@@ -145,16 +145,20 @@ def find_schedule(service: Service, name: str) -> Row:
     return found[0]
 
 
-def instant_option(name: str, text: str, zone: str, *, last: bool = False) -> datetime:
-    """Read an instant given as an option; one without an offset is by the clock of the zone. A day means its begin, or its `last` instant.
+def instant_option(name: str, text: str, zone: str, *, end_by: datetime | None = None) -> datetime:
+    """Read an instant given as an option; one without an offset is by the clock of the zone.
+
+    A day means its begin; with `end_by` its last instant, or that one on a day that is not over.
 
     Raises UsageError.
     """
     try:
-        instant = datetime.fromisoformat(text)
-        if last and _DAY.fullmatch(text):
-            instant += timedelta(days=1) - timedelta(milliseconds=1)
-        return (instant if instant.tzinfo is not None else instant.replace(tzinfo=zone_of(zone))).astimezone(UTC)
+        given = datetime.fromisoformat(text)
+        instant = (given if given.tzinfo is not None else given.replace(tzinfo=zone_of(zone))).astimezone(UTC)
+        if end_by is None or instant > end_by or not _DAY.fullmatch(text):
+            return instant
+        midnight = (given + timedelta(days=1)).replace(tzinfo=zone_of(zone)).astimezone(UTC)
+        return min(midnight - timedelta(milliseconds=1), end_by)
     except (ValueError, OverflowError, ZoneError) as error:
         message = f"{name} {text}: write an instant such as 2026-11-22, 2026-11-22T02:30 (in {zone}) or 2026-11-22T01:30:00Z"
         raise UsageError(message) from error

@@ -91,7 +91,8 @@ def backfill(name: str, begin: str | None, end: str | None, *, dry: bool, run: s
     row = asking.find_schedule(service, name.removeprefix("schedule/"))
     zone = str(decode_json(row["spec"]).get("timeZone", "UTC"))
     since = asking.instant_option("--from", begin, zone)
-    until = CONTEXT.clock.now() if end is None else asking.instant_option("--to", end, zone, last=True)
+    now = CONTEXT.clock.now()
+    until = now if end is None else asking.instant_option("--to", end, zone, end_by=now)
     found = asking.backfill(service, row, since, until, dry=dry)
     fresh = [made for made in found if made.fresh]
     if as_json:
