@@ -76,7 +76,9 @@ class Loop:
         self._look_again: dict[Path, float] = {}
         self._replaced: set[Path] = set()
         self._dues: Sequence[datetime] = ()
+        self._slots: Mapping[str, datetime] = {}
         self._began: datetime | None = None
+        self._looked: dict[str, datetime] = {}
         self._full_at, self._wake_stamp = 0.0, (0, 0)
         self._locked_since: float | None = None
 
@@ -132,12 +134,23 @@ class Loop:
         folders = set(self._changed_folders(now)) | {folder for folder, at in self._look_again.items() if at <= now}
         if everything:
             folders, runs = set(self.folders), None
-        due = self._due()
-        at_hand = self._again or (due is not None and due <= self.service.clock.now())
+        instant = self.service.clock.now()
+        folders |= {folder for folder in self.folders if (slot := self._slot(folder)) is not None and slot <= instant}
+        due = next_due(self._dues, self._began) if self._began is not None else None
+        at_hand = self._again or (due is not None and due <= instant)
         return News(frozenset(folders), runs, everything, at_hand or bool(self._dirty), self._woken())
 
+    def _slot(self, folder: Path) -> datetime | None:
+        """Return the next slot of a folder's schedules; one that was due when the last pass over the folder began has been looked at."""
+        slot, looked = self._slots.get(str(folder)), self._looked.get(str(folder))
+        return None if slot is None or (looked is not None and slot <= looked) else slot
+
     def _due(self) -> datetime | None:
-        return None if self._began is None else next_due(self._dues, self._began)
+        """Return the next instant at which a look is worth while."""
+        instants = [slot for folder in self.folders if (slot := self._slot(folder)) is not None]
+        if self._began is not None and (due := next_due(self._dues, self._began)) is not None:
+            instants.append(due)
+        return min(instants, default=None)
 
     def _patience(self, now: float) -> float:
         """Return for how many seconds nothing needs to be done unless a hint comes."""
@@ -187,6 +200,7 @@ class Loop:
         """Run one pass; what keeps it from being made is told, and the next full pass tries again."""
         about = str(folders[0]) if folders else "pass"
         self._began = self.service.clock.now()
+        self._looked.update((str(folder), self._began) for folder in folders)
         try:
             passed = self.service.reconcile(folders, WHO, lambda *shown: self.teller.show(shown), changed=changed)
         except (TyOpenworkflowError, OSError) as error:
@@ -211,7 +225,7 @@ class Loop:
                 self._dirty |= self._replaced
                 self._replaced.clear()
                 self._again = True  # others may have waited for this end
-            self._dues = report.dues
+            self._dues, self._slots = report.dues, report.slots
             self.teller.seen(report)
         self.active = passed.active
 

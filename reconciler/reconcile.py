@@ -11,7 +11,7 @@ from reconciler.plan import Limits, decide
 from reconciler.plan.progress import dues
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.relations import answering
-from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.state import Store, events, messages, runs, schedules, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
@@ -20,7 +20,11 @@ FOR_A_PERSON = ("state-unknown", "quarantined")
 
 @frozen
 class Report:
-    """What one pass saw and did. `active` are the runs that had not ended when it was over, `dues` the instants at which they need a look."""
+    """What one pass saw and did.
+
+    `active` are the runs that had not ended when it was over, `dues` the instants at which they need a look, `slots` those at which the schedules of
+    each folder do.
+    """
 
     place: Place
     plan: Plan
@@ -28,6 +32,7 @@ class Report:
     ended: tuple[ActiveRun, ...] = ()
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
     dues: tuple[datetime, ...] = ()
+    slots: Mapping[str, datetime] = made(default_factory=dict)
 
 
 @mutable
@@ -80,7 +85,7 @@ class Reconciler:
             self._memory.looks.pop(uid, None)
         active = runs.active_runs(store, self._memory.rows)
         due = tuple(due for uid, run in active.items() for due in dues(run, observed.runs.get(uid)))
-        return Report(place, plan, applied, tuple(ended), active, due)
+        return Report(place, plan, applied, tuple(ended), active, due, schedules.next_slots(store))
 
     def _due(self, recorded: Recorded, *, now: datetime) -> frozenset[str]:
         """Return the runs that are to be looked at again although nobody told of them: what was seen may be over by now."""
@@ -128,14 +133,16 @@ def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRow
     if desired is None:
         return Recorded(active=active, scope=scope, messages=told)
     declared = workflows.known_workflows(store, desired.place)
-    return Recorded(declared, runs.latest_runs(store, desired.place, lines), active, scope=scope, messages=told)
+    known_schedules = schedules.known_schedules(store, desired.place)
+    latest = runs.latest_runs(store, desired.place, lines)
+    return Recorded(declared, latest, active, scope=scope, messages=told, schedules=known_schedules)
 
 
 def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:
     """Return the statuses of the runs that pending ones wait for."""
     found = {}
     for run in recorded.active.values():
-        for other in run.facts.get("depends_on", ()):
+        for other in (*run.facts.get("depends_on", ()), *run.facts.get("follows", ())):
             name = other.removeprefix("run/")
             status = runs.status_of(store, run.place, name)
             if status is not None:

@@ -299,7 +299,12 @@ class Service:
                 passed.reports.append(reconciler.run_pass(None, changed=changed))
             passed.active = runs.active_runs(store, self._memory.rows)
         declared = {(desired.place, name) for desired in passed.desired for name in desired.runs}
-        mine = {run.uid for run in passed.active.values() if (run.place, run.name) in declared and (only is None or run.name in only)}
+        owners = {(desired.place, f"schedule/{name}") for desired in passed.desired for name in desired.schedules} if only is None else set()
+        mine = {
+            run.uid
+            for run in passed.active.values()
+            if ((run.place, run.name) in declared and (only is None or run.name in only)) or (run.place, run.owner) in owners
+        }
         ended = {run.uid for report in passed.reports for run in report.ended if (run.place, run.name) in declared}
         begun = {uid for report in passed.reports for uid in (*report.applied.started, *report.applied.ended)}
         passed.wanted = frozenset(mine)

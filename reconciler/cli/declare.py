@@ -11,7 +11,7 @@ from reconciler.cli.options import Argument, option
 from reconciler.cli.outcome import LiveLines, close
 from reconciler.duration import parse_duration
 from reconciler.errors import UsageError
-from reconciler.model import Desired
+from reconciler.model import Desired, Problem
 from reconciler.render import head_line, plan_footer, plan_lines, plural
 from reconciler.service import View
 
@@ -30,7 +30,7 @@ def validate(
     wants_json(output, as_json, ("text", "json", "github"))
     service = CONTEXT.service
     found = service.desired(service.folder(directory), writing=False)
-    problems = [problem for desired in found for problem in desired.problems]
+    problems = [problem for desired in found for problem in (*desired.problems, *_remarks(desired))]
     folder = found[0].folder if found else str(service.local)
     for line in manifests.report(problems, "json" if as_json else output, folder=folder):
         CONTEXT.say(line)
@@ -42,6 +42,10 @@ def validate(
         counts = (plural(objects, "object"), plural(len(errors), "error"), plural(remarks, "warning"), f"{plural(foreign, 'document')} of others")
         CONTEXT.say(", ".join(counts))
     return 3 if errors else 0
+
+
+def _remarks(desired: Desired) -> list[Problem]:
+    return manifests.schedule_remarks(desired) if desired.schedules else []
 
 
 def plan(
@@ -123,7 +127,12 @@ def reconcile(
     live = LiveLines(passed, quiet=as_json)
     if wait or until:
         service.follow(passed, passed.wanted, who, parked=until is not None, timeout=patience, seen=live.seen)
-    return close(passed, documents if as_json else None, waited=wait or until is not None)
+    code = close(passed, documents if as_json else None, waited=wait or until is not None)
+    if not as_json and any(desired.schedules for desired in passed.desired):
+        from reconciler.cli.schedules import tell_next
+
+        tell_next(passed.desired)
+    return code
 
 
 def duration_option(name: str, text: str | None) -> timedelta | None:

@@ -335,3 +335,11 @@ def test_none_is_left_where_nobody_wants_one(hello: Site, words: list[str]) -> N
     hello.cli.run("start", "mine", "-i", '{"name": "you"}', *words)
 
     assert not (hello.data / "follower.log").exists()
+
+
+def test_schedules_fire_when_their_slots_come(hello: Site) -> None:
+    hello.declare("Schedule", "often", {"every": "1s", "overlap": "allow", "run": {"workflow": "hello", "input": {"name": "S"}}})
+    with living(hello) as loop:
+        loop.says("often-", times=6)  # started and completed three times at least
+
+    assert len([name for name in hello.statuses() if name.startswith("often-")]) >= 3
