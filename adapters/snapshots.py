@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from adapters.dependencies import Needs, install, needs_of
+from adapters.dependencies import Installation, Needs, install, needs_of
 from adapters.interpreters import Interpreter
 from adapters.runfiles import sync_folder
 from reconciler.compute import Progress, Revision
@@ -18,6 +18,7 @@ class Snapshots:
         """Use two folders below `work_dir`."""
         self._revisions = work_dir / "revisions"
         self._deps = work_dir / "deps"
+        self._installing: dict[str, Installation] = {}
 
     def code(self, digest: str) -> str:
         """Return the folder of a revision's code."""
@@ -85,14 +86,22 @@ class Snapshots:
             temporary = self._deps / f".{target.name}.{os.getpid()}"
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(mode=0o700)
+            self._installing[digest] = under_way = Installation()
             try:
-                install(needs, interpreter, temporary, resolved.name, progress)
+                install(needs, interpreter, temporary, resolved.name, progress, under_way)
                 os.sync()
                 temporary.rename(target)
             finally:
+                del self._installing[digest]
                 shutil.rmtree(temporary, ignore_errors=True)
             sync_folder(str(self._deps))
         return needs.resolved(resolved.read_text())
+
+    def abandon(self, digest: str) -> None:
+        """End the installation that a `write` in another thread waits for."""
+        under_way = self._installing.get(digest)
+        if under_way is not None:
+            under_way.abandon()
 
     def remove(self, digest: str) -> None:
         """Remove a revision and what was installed for it."""

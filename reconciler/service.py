@@ -11,12 +11,13 @@ from typing import Any
 
 from reconciler import follow, git, manifests
 from reconciler.actions import Plan
-from reconciler.apply import Hands
 from reconciler.clock import Clock
 from reconciler.compute import Adapter, Progress
 from reconciler.config import Settings
 from reconciler.digest import Json
+from reconciler.errands import Errands
 from reconciler.errors import InvalidError, RejectedError, UsageError
+from reconciler.hands import Hands
 from reconciler.instants import stamp
 from reconciler.locks import FileLock
 from reconciler.model import Code, Desired, Place
@@ -70,7 +71,16 @@ class Passed:
     @property
     def failed(self) -> bool:
         """Say whether an action did not work, or an object could not be carried out here."""
-        wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large", "edited-after-start", "child-workflow-missing", "signal-sent")
+        wrong: tuple[str, ...] = (
+            "conflict",
+            "workflow-missing",
+            "runtime-missing",
+            "input-too-large",
+            "edited-after-start",
+            "child-workflow-missing",
+            "signal-sent",
+        )
+        wrong += ("deploy-failed", "stalled", "unavailable")
         objects = [failure.object for report in self.reports for failure in report.applied.failures]
         objects += [notice.object for report in self.reports for notice in report.plan.rejected if notice.reason in wrong]
         return any(self.about in (None, name) for name in objects)
@@ -85,6 +95,7 @@ class Service:
         self.project, self.environment = project, environment
         self.data_dir = Path(settings.data_dir)
         self.local = self.data_dir / "manifests"
+        self.errands: Errands | None = None  # a loop sets one: its passes wait for no slow call
         self._memory = Memory()
 
     @cached_property
@@ -203,7 +214,7 @@ class Service:
 
     def _hands(self, store: Store) -> Hands:
         limits = {"value": self.settings.limits.value, "calls": self.settings.limits.calls, "journal": self.settings.limits.journal}
-        return Hands(store, self.adapters, self.clock, manifests.read_code, self._run_environment, limits, self.progress)
+        return Hands(store, self.adapters, self.clock, manifests.read_code, self._run_environment, limits, self.progress, self.errands, self.scope)
 
     def _run_environment(self, run: ActiveRun) -> dict[str, str]:
         """Return the variables of a run's workflow, secrets looked up now."""
@@ -295,8 +306,8 @@ class Service:
             with self.writing(who) as store:
                 reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
                 for desired in again:
-                    seen(reconciler.run_pass(desired))
-                report = reconciler.run_pass(None, changed=changed)
+                    seen(reconciler.run_pass(desired, eager=False))
+                report = reconciler.run_pass(None, changed=changed, eager=False)
                 for desired in passed.desired:
                     if report.ended:
                         self._forget_finished(desired, store)
