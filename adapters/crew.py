@@ -46,6 +46,10 @@ class Crew:
         """Say whether a living worker was ordered to take this claim."""
         return any(worker.orders.get(uid) == claim and worker.alive() for worker in self.living().values())
 
+    def uses(self, digest: str) -> bool:
+        """Say whether a living worker is one of this revision."""
+        return any(worker.hello.get("revision") == digest and worker.alive() for worker in self.living().values())
+
     def engage(
         self, hello: Mapping[str, Any], orders: Sequence[Mapping[str, Any]], command: Sequence[str], env: Mapping[str, str], output: str
     ) -> Worker:

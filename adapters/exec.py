@@ -81,7 +81,20 @@ class ExecAdapter:
     def deploy(self, revision: Revision, code: Mapping[str, bytes], progress: Progress) -> Json:
         """Write the snapshot and install dependencies; a rename makes it visible, so it is there whole or not at all."""
         self._make_folders()
-        return self._snapshots.write(revision, code, self._interpreters.get(revision.runtime), progress)
+        try:
+            return self._snapshots.write(revision, code, self._interpreters.get(revision.runtime), progress)
+        except OSError as error:
+            message = f"workflow {revision.workflow!r}: its revision could not be written: {error.strerror}"
+            raise UnavailableError(message) from error
+
+    def altered(self, digests: Sequence[str], *, deep: bool = False) -> Mapping[str, str]:
+        """Return which revisions are not as they were deployed: by names, sizes and times, and where these differ by the bytes."""
+        found = {digest: self._snapshots.altered(digest, self._interpreters.get, deep=deep) for digest in self._snapshots.present(digests)}
+        return {digest: what for digest, what in found.items() if what is not None}
+
+    def abandon(self, digest: str) -> None:
+        """End the installation that a deploy waits for."""
+        self._snapshots.abandon(digest)
 
     def retire(self, digest: str) -> None:
         """Remove a revision that no run needs."""
@@ -130,6 +143,7 @@ class ExecAdapter:
         """Write first records, then hand each worker its share: idempotent, since a claim is taken once only."""
         self._make_folders()
         self._crew.sweep()
+        self._snapshots.sweep(self._crew.uses)
         outcomes: list[Outcome] = []
         ready = []
         before: dict[str, str] = {}

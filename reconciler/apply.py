@@ -1,60 +1,26 @@
 """Acting: a plan is carried out in the order intent, effect, record; each step may be done twice without harm."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Plan, Postpone, RemoveWorkflow, Send, Start
-from reconciler.clock import Clock
-from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Progress, Refused, Unclaimed
+from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Refused, Unclaimed
+from reconciler.deploys import deploy
 from reconciler.digest import Json
-from reconciler.errors import RejectedError, TyOpenworkflowError, UnavailableError
+from reconciler.errors import RejectedError, UnavailableError
+from reconciler.hands import Applied, Failure, Hands
 from reconciler.history import memo_of
 from reconciler.instants import stamp
 from reconciler.journal import PROTOCOL
-from reconciler.model import Code, Place, Status
+from reconciler.model import Place, Status
 from reconciler.observe import status_of
-from reconciler.plan.workflows import workflow_facts
-from reconciler.recorded import ActiveRun, KnownWorkflow, Recorded
+from reconciler.recorded import ActiveRun, Recorded
+from reconciler.retrying import order_failed, order_not_taken, pause, told_to_wait
 from reconciler.state import Store, events, messages, runs, schedules, workflows
-from reconciler.values import frozen, made, mutable
 
 T = TypeVar("T", bound=Action)
-_POOL = 4
-_AGAIN = timedelta(seconds=5)
-
-
-@frozen
-class Failure:
-    """An action that did not work; `again` says whether the next pass tries it."""
-
-    object: str
-    reason: str
-    message: str
-    again: bool
-
-
-@mutable
-class Applied:
-    """What came of a plan."""
-
-    failures: list[Failure] = made(default_factory=list)
-    started: list[str] = made(default_factory=list)
-    ended: list[str] = made(default_factory=list)
-    told: list[str] = made(default_factory=list)
-
-
-@frozen
-class Hands:
-    """What acting needs: the store, the platforms, the clock, how to read code and secrets, and where progress goes."""
-
-    store: Store
-    adapters: Mapping[str, Adapter]
-    clock: Clock
-    read_code: Callable[[Code], Mapping[str, bytes]]
-    environment: Callable[[ActiveRun], Mapping[str, str]]
-    limits: Json
-    progress: Progress
 
 
 def record(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live | LetGo | Unclaimed], *, now: datetime) -> list[ActiveRun]:
@@ -82,8 +48,9 @@ def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
     if not plan.actions:
         return done
     missed = _intend(hands, plan.actions)
-    lost = _deploy(hands, place, folder, _of(plan, Deploy), done)
-    claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in lost and claim.run.uid not in missed]
+    late = deploy(hands, place, folder, _of(plan, Deploy), done)
+    claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in late and claim.run.uid not in missed]
+    _wait(hands, [claim.run for claim in _of(plan, Claim) if claim.run.revision.digest in late])
     _tell(hands, [send for send in _of(plan, Send) if send.deliver], done)
     for action in plan.actions:
         if isinstance(action, Cancel | Kill | End):
@@ -91,7 +58,17 @@ def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
     _intend_claims(hands, claims)
     _claim(hands, claims, done)
     _remove(hands, place, _of(plan, RemoveWorkflow))
+    pause(hands, done.paused)
     return done
+
+
+def _wait(hands: Hands, waiting: Sequence[ActiveRun]) -> None:
+    """Say of runs that their revision is not there yet."""
+    if hands.errands is not None and waiting:
+        with hands.store.transaction():
+            for run in waiting:
+                message = f"revision {run.revision.digest[:12]} of workflow {run.workflow!r} is being deployed"
+                runs.hold(hands.store, run.uid, "deploying", message)
 
 
 def _of(plan: Plan, kind: type[T]) -> list[T]:
@@ -128,9 +105,12 @@ def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> None:
     """Put messages into inboxes, in their order; what does not work stays remembered."""
     delivered = []
     for send in sends:
+        if send.run.adapter in done.paused:
+            continue
         try:
             hands.adapters[send.run.adapter].send(send.run.uid, send.message)
         except UnavailableError as error:
+            told_to_wait(done, send.run.adapter, error)
             done.failures.append(Failure(f"run/{send.run.name}", "unavailable", str(error), again=True))
         else:
             delivered.append((send.run.uid, send.id))
@@ -148,51 +128,10 @@ def _intend_claims(hands: Hands, claims: Sequence[Claim]) -> None:
     with store.transaction():
         runs.intend_claims(store, [(claim.run.uid, claim.claim) for claim in claims])
         for claim in claims:
-            if claim.cause == "again":  # if nobody takes it this time either, a worker that cannot start is not started without end
-                runs.edit_run(store, claim.run.uid, {"not_before": stamp(now + _AGAIN)})
+            if claim.cause == "again":
+                order_not_taken(hands, claim.run)
             if claim.cause in ("takeover", "resume"):
                 events.add_event(store, claim.run.place, f"run/{claim.run.name}", claim.cause, claim.reason, now=now)
-
-
-def _deploy(hands: Hands, place: Place, folder: str, deploys: Sequence[Deploy], done: Applied) -> set[str]:
-    """Deploy what is not ready, several at a time, and remember it. Returns the digests that could not be deployed."""
-    slow = [deploy for deploy in deploys if not deploy.ready]
-    if len(slow) > 1:
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(_POOL) as pool:
-            answers = list(pool.map(lambda deploy: _deploy_one(hands, deploy), slow))
-    else:
-        answers = [_deploy_one(hands, deploy) for deploy in slow]
-    failed = {deploy.revision.digest: answer for deploy, answer in zip(slow, answers, strict=True) if isinstance(answer, TyOpenworkflowError)}
-    resolved = {deploy.revision.digest: answer for deploy, answer in zip(slow, answers, strict=True) if deploy.revision.digest not in failed}
-    now = hands.clock.now()
-    with hands.store.transaction():
-        for deploy in deploys:
-            name, digest = deploy.workflow.name, deploy.revision.digest
-            error = failed.get(digest)
-            if error is not None:
-                done.failures.append(Failure(f"workflow/{name}", "deploy-failed", str(error), isinstance(error, UnavailableError)))
-                workflows.revision_retired(hands.store, digest)
-                events.add_event(hands.store, place, f"workflow/{name}", "deploy-failed", str(error), now=now)
-                continue
-            workflows.save_revision(hands.store, deploy.revision, deploy.workflow.adapter, resolved.get(digest), deployed=True, now=now)
-            known = KnownWorkflow(name, folder, deploy.revision, workflow_facts(deploy.workflow), deploy.workflow.source)
-            workflows.save_workflow(hands.store, place, known, now=now)
-            events.add_event(hands.store, place, f"workflow/{name}", "deployed", f"revision {digest[:12]}", now=now)
-    return set(failed)
-
-
-def _deploy_one(hands: Hands, deploy: Deploy) -> Json | TyOpenworkflowError:
-    adapter = hands.adapters[deploy.workflow.adapter]
-
-    def say(text: str) -> None:
-        hands.progress(f"workflow/{deploy.workflow.name}: {text}")
-
-    try:
-        return adapter.deploy(deploy.revision, hands.read_code(deploy.workflow.code), say)
-    except (RejectedError, UnavailableError) as error:
-        return error
 
 
 def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
@@ -210,14 +149,17 @@ def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
             Order(claim.run.uid, claim.claim, claim.run.revision, first_record(hands, claim.run), env, claim.alone)
         )
     for name, orders in by_adapter.items():
-        outcomes += hands.adapters[name].start(orders, hands.progress)
+        try:
+            outcomes += hands.adapters[name].start(orders, hands.progress)
+        except UnavailableError as error:  # some of them may have been handed over: the next pass looks
+            outcomes += [Refused(order.uid, "unavailable", str(error), again=True, retry_after=error.retry_after) for order in orders]
     if not outcomes:
         return
     with hands.store.transaction():
         runs.confirm(hands.store, [outcome.uid for outcome in outcomes if not isinstance(outcome, Refused)])
         for outcome in outcomes:
             if isinstance(outcome, Refused):
-                runs.hold(hands.store, outcome.uid, outcome.reason, outcome.message, not_before=hands.clock.now() + _AGAIN if outcome.again else None)
+                order_failed(hands, named[outcome.uid], outcome, done)
                 done.failures.append(Failure(f"run/{named[outcome.uid].name}", outcome.reason, outcome.message, outcome.again))
             else:
                 done.started.append(outcome.uid)
@@ -265,6 +207,8 @@ def _origin(hands: Hands, run: ActiveRun) -> dict[str, Json]:
 def _end_one(hands: Hands, action: Cancel | Kill | End, done: Applied) -> None:
     run = action.run
     adapter = hands.adapters[run.adapter]
+    if run.adapter in done.paused:
+        return
     try:
         match action:
             case Cancel(_, reason):
@@ -278,6 +222,7 @@ def _end_one(hands: Hands, action: Cancel | Kill | End, done: Applied) -> None:
                 _finish(hands, adapter, action)
                 done.ended.append(run.uid)
     except (UnavailableError, RejectedError) as error:
+        told_to_wait(done, run.adapter, error)
         done.failures.append(Failure(f"run/{run.name}", "unavailable", str(error), again=True))
 
 
@@ -305,6 +250,7 @@ def _remove(hands: Hands, place: Place, removals: Sequence[RemoveWorkflow]) -> N
                 events.add_event(store, place, f"workflow/{removal.name}", "removed", removal.reason, now=now)
     for adapter, digest in workflows.unneeded_revisions(store):
         if adapter in hands.adapters:
-            hands.adapters[adapter].retire(digest)
-            with store.transaction():
-                workflows.revision_retired(store, digest)
+            with suppress(UnavailableError):  # the next pass with something to do tries again
+                hands.adapters[adapter].retire(digest)
+                with store.transaction():
+                    workflows.revision_retired(store, digest)

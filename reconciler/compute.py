@@ -4,11 +4,16 @@ An adapter deploys revisions, carries out runs under claims, and says what it se
 (`Missing`) and `Unknown`; only the first two are facts. Every request may come twice, because the process may die between asking and recording:
 each one is idempotent under the identity that it carries (digest, uid, claim number).
 
+A pass waits for every call but `deploy`, which a loop makes in another thread (`reconciler/errands.py`), several at a time and beside any other call:
+it may take minutes. `retire` and `remove` may take as long as deleting files takes. Everything else is to be answered at once: where handing over a
+claim is slow (an image to be pulled, a distant platform), `start` returns when the platform has accepted it, and `observe` tells the rest.
+A platform that limits its callers raises UnavailableError with `retry_after`, or answers an order with it; it is left alone for that long.
+
 What an adapter may lack is in `runtimes/PROTOCOL.md`, section 13: a platform that wakes runs by itself never reports `LetGo`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from reconciler.digest import Json
@@ -55,12 +60,13 @@ class Ordered:
 
 @frozen
 class Refused:
-    """The order could not be handed over. `again` says whether the same order may work later."""
+    """The order could not be handed over. `again` says whether the same order may work later, `retry_after` how long the platform wants to be left alone."""
 
     uid: str
     reason: str
     message: str
     again: bool
+    retry_after: timedelta | None = None
 
 
 Outcome = Ordered | Refused
@@ -221,14 +227,27 @@ class Adapter(Protocol):
         ...
 
     def deployed(self, digests: Sequence[str]) -> frozenset[str]:
-        """Return which of these revisions are there, whole. Raises UnavailableError if that cannot be known."""
+        """Return which of these revisions are there, also those that were altered since. Raises UnavailableError if that cannot be known."""
+        ...
+
+    def altered(self, digests: Sequence[str], *, deep: bool = False) -> Mapping[str, str]:
+        """Return which of these revisions are there but not as they were deployed, and in which way (`code/main.py was changed`).
+
+        Cheap when nothing was touched, exact when something was; `deep` looks at everything, also at what is too large for every pass.
+        Raises UnavailableError.
+        """
         ...
 
     def deploy(self, revision: Revision, code: Mapping[str, bytes], progress: Progress) -> Json:
         """Make `revision` ready to run and return what was resolved (interpreter, versions of dependencies).
 
-        Idempotent under the digest; what is there stays as it is. Raises RejectedError or UnavailableError.
+        Idempotent under the digest: what is there as it was deployed stays as it is, what was altered is replaced in one go, under living
+        workers too. Raises RejectedError or UnavailableError.
         """
+        ...
+
+    def abandon(self, digest: str) -> None:
+        """Let a `deploy` of this revision that is under way in another thread fail soon: nobody wants it any more. Nothing there is fine."""
         ...
 
     def retire(self, digest: str) -> None:

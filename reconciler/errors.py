@@ -1,5 +1,7 @@
 """The errors that a person is meant to read."""
 
+from datetime import timedelta
+
 
 class TyOpenworkflowError(Exception):
     """Something went wrong that has a name; `exit_code` is what the command line ends with."""
@@ -12,7 +14,12 @@ class RejectedError(TyOpenworkflowError):
 
 
 class UnavailableError(TyOpenworkflowError):
-    """The same request may work later."""
+    """The same request may work later; a platform that says when (`Retry-After`) is left alone until then."""
+
+    def __init__(self, *args: object, retry_after: timedelta | None = None) -> None:
+        """`retry_after` is how long the platform wants to be left alone."""
+        super().__init__(*args)
+        self.retry_after = retry_after
 
 
 class InvalidError(TyOpenworkflowError):

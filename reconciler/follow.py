@@ -65,4 +65,6 @@ def is_parked(run: ActiveRun) -> bool:
 def _moves(run: ActiveRun) -> bool:
     if run.status in (Status.SLEEPING, Status.WAITING):
         return not is_parked(run)
-    return not (run.status is Status.PENDING and run.reason not in ("", "concurrency", "backoff", "unavailable"))
+    return not (
+        run.status is Status.PENDING and run.reason not in ("", "concurrency", "backoff", "unavailable", "deploying", "rate-limited", "not-taken")
+    )

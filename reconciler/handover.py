@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.actions import Change, Notice, Plan
-from reconciler.apply import Applied, Failure
 from reconciler.digest import Json
 from reconciler.errors import TyOpenworkflowError
+from reconciler.hands import Applied, Failure
 from reconciler.model import Desired, Place, Problem, Source
 from reconciler.reconcile import Report
 from reconciler.values import frozen, made

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from reconciler import beside, git, handover
+from reconciler.digest import Json
+from reconciler.errands import Errands
 from reconciler.errors import TyOpenworkflowError
 from reconciler.follow import parked
 from reconciler.handover import Shown, Wish
@@ -22,7 +24,7 @@ from reconciler.triggers.hints import Hints
 from reconciler.triggers.quiet import Quiet
 from reconciler.triggers.timer import Timer
 from reconciler.triggers.trees import Trees
-from reconciler.values import frozen
+from reconciler.values import frozen, made, mutable
 
 WHO = "the loop"
 _UNSTABLE_SECONDS = 2.0
@@ -79,6 +81,9 @@ class Loop:
         self._slots: Mapping[str, datetime] = {}
         self._began: datetime | None = None
         self._looked: dict[str, datetime] = {}
+        self._tries: dict[str, Sequence[datetime]] = {}
+        self._granting: list[_Grant] = []
+        self._outcome = False
         self._full_at, self._wake_stamp = 0.0, (0, 0)
         self._locked_since: float | None = None
 
@@ -100,6 +105,8 @@ class Loop:
             stack.callback(timer.close)
             timer.every(interval)
             stack.callback(self.service.close)
+            self.service.errands = Errands(self._came_back)
+            stack.callback(self.service.errands.close)
             self._watch(trees)
             while not self.stopped:
                 news = self._listen(hints)
@@ -119,6 +126,11 @@ class Loop:
             self._quiet.heard(path, time.monotonic(), closed=closed, before=before)
         self._wake()
 
+    def _came_back(self) -> None:
+        """Note that a slow call has an outcome. Called by the thread that made it."""
+        self._outcome = True
+        self._wake()
+
     def _watch(self, trees: Trees) -> None:
         for folder in self.folders:
             self.teller.fault(f"watching {folder}", trees.renew(str(folder)) or "")
@@ -136,14 +148,21 @@ class Loop:
             folders, runs = set(self.folders), None
         instant = self.service.clock.now()
         folders |= {folder for folder in self.folders if (slot := self._slot(folder)) is not None and slot <= instant}
+        outcome, self._outcome = self._outcome, False
+        if outcome:
+            folders = set(self.folders)
         due = next_due(self._dues, self._began) if self._began is not None else None
         at_hand = self._again or (due is not None and due <= instant)
         return News(frozenset(folders), runs, everything, at_hand or bool(self._dirty), self._woken())
 
     def _slot(self, folder: Path) -> datetime | None:
-        """Return the next slot of a folder's schedules; one that was due when the last pass over the folder began has been looked at."""
+        """Return when a folder needs a pass whatever is heard: the next slot of its schedules, or the next try of what failed.
+
+        What was due when the last pass over it began has been looked at.
+        """
         slot, looked = self._slots.get(str(folder)), self._looked.get(str(folder))
-        return None if slot is None or (looked is not None and slot <= looked) else slot
+        instants = [*(() if slot is None else (slot,)), *self._tries.get(str(folder), ())]
+        return min((instant for instant in instants if looked is None or instant > looked), default=None)
 
     def _due(self) -> datetime | None:
         """Return the next instant at which a look is worth while."""
@@ -185,6 +204,9 @@ class Loop:
         asked = self._wishes() if news.woken or news.everything else []
         folders = [folder for folder in self.folders if folder in news.folders or folder in self._dirty]
         self._dirty.clear()
+        if folders and self._git_is_busy(time.monotonic()):
+            self._look_again |= dict.fromkeys(folders, time.monotonic() + _INDEX_LOCK_STEP)
+            folders = []
         self._again = False
         changed, passes = news.runs, 0
         for folder in folders:
@@ -193,7 +215,9 @@ class Loop:
         if not passes and not asked:
             self._pass([], changed)
         for number, wish in asked:
-            self._grant(number, wish)
+            self._granting.append(_Grant(number, wish, self.service.of(wish.project, wish.environment)))
+        for grant in [grant for grant in self._granting if not grant.reports or news.folders]:
+            self._grant(grant)
         beside.mark_pass(self.service.data_dir)
 
     def _pass(self, folders: list[Path], changed: frozenset[str] | None) -> Passed | None:
@@ -226,6 +250,8 @@ class Loop:
                 self._replaced.clear()
                 self._again = True  # others may have waited for this end
             self._dues, self._slots = report.dues, report.slots
+            if number < len(passed.desired):
+                self._tries[passed.desired[number].folder] = report.again
             self.teller.seen(report)
         self.active = passed.active
 
@@ -237,28 +263,53 @@ class Loop:
     def _wishes(self) -> list[tuple[int, Wish]]:
         try:
             with self.service.writing(WHO) as store:
-                return [(number, handover.wish_from(wish)) for number, wish in wishes.open_wishes(store)]
+                asked = [(number, handover.wish_from(wish)) for number, wish in wishes.open_wishes(store)]
         except (TyOpenworkflowError, OSError):
             return []  # the pass that follows tells why
+        known = {grant.number for grant in self._granting}
+        return [(number, wish) for number, wish in asked if number not in known]
 
-    def _grant(self, number: int, wish: Wish) -> None:
-        """Make the pass that another process asked for, and tell it what came of it."""
-        service = self.service.of(wish.project, wish.environment)
-        shown: list[Shown] = []
+    def _grant(self, grant: "_Grant") -> None:
+        """Make the pass that another process asked for, and tell it what came of it once no slow call is under way for it."""
 
         def show(*one: Any) -> None:
-            shown.append(one)
+            if not grant.reports:
+                grant.shown.append(one)
             self.teller.show(one)
 
-        only = None if wish.only is None else frozenset(wish.only)
+        wish = grant.wish
+        folders, only = [Path(folder) for folder in wish.folders], None if wish.only is None else frozenset(wish.only)
         try:
-            passed = service.reconcile([Path(folder) for folder in wish.folders], wish.who, show, only=only, approved=frozenset(wish.approved))
-            told = handover.answer(shown, passed.reports, passed.wanted, passed.started)
-            self._learn(passed)
+            passed = grant.service.reconcile(folders, wish.who, show, only=only, approved=frozenset(wish.approved), eager=not grant.reports)
         except TyOpenworkflowError as error:
-            told = handover.refusal(error)
+            self._answer(grant, handover.refusal(error))
+            return
+        self._learn(passed)
+        grant.reports += passed.reports
+        grant.wanted |= passed.wanted
+        grant.started |= passed.started
+        places = {desired.place for desired in passed.desired}
+        under_way = frozenset() if self.service.errands is None else self.service.errands.under_way()
+        if not any(isinstance(key, tuple) and key[1] in places for key, _ in under_way):
+            self._answer(grant, handover.answer(grant.shown, grant.reports, grant.wanted, grant.started))
+
+    def _answer(self, grant: "_Grant", told: Json) -> None:
+        self._granting.remove(grant)
         with self.service.writing(WHO) as store:
-            wishes.answer(store, number, told, now=self.service.clock.now())
+            wishes.answer(store, grant.number, told, now=self.service.clock.now())
+
+
+@mutable
+class _Grant:
+    """A wish that is being granted: what was shown and done so far."""
+
+    number: int
+    wish: Wish
+    service: Service
+    shown: list[Shown] = made(default_factory=list)
+    reports: list[Report] = made(default_factory=list)
+    wanted: frozenset[str] = frozenset()
+    started: frozenset[str] = frozenset()
 
 
 def _below(path: str, folder: str) -> bool:

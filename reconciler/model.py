@@ -115,6 +115,7 @@ class Workflow:
     concurrency: int = 0
     keep: Mapping[str, Json] = made(default_factory=dict)
     prune: str = "enabled"
+    drift: str = "heal"
     labels: Mapping[str, str] = made(default_factory=dict)
     source: Source = Source("", 0)
 

@@ -3,8 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from reconciler import deploys, retrying
 from reconciler.actions import Edit, Plan, Postpone
-from reconciler.apply import Applied, Hands, apply, record
+from reconciler.apply import apply, record
+from reconciler.backoff import Pause
+from reconciler.hands import Applied, Hands
+from reconciler.instants import stamp
 from reconciler.model import Desired, Place
 from reconciler.observe import Looks, news, observe, settled
 from reconciler.plan import Limits, decide
@@ -15,15 +19,15 @@ from reconciler.state import Store, events, messages, runs, schedules, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
-FOR_A_PERSON = ("state-unknown", "quarantined")
+FOR_A_PERSON = ("state-unknown", "quarantined", "revision-altered")
 
 
 @frozen
 class Report:
     """What one pass saw and did.
 
-    `active` are the runs that had not ended when it was over, `dues` the instants at which they need a look, `slots` those at which the schedules of
-    each folder do.
+    `active` are the runs that had not ended when it was over, `dues` the instants at which something needs a look. Among these are `slots`, the next
+    ones of the schedules of each folder, and `again`, when something of this folder that failed is tried again: both need the folder.
     """
 
     place: Place
@@ -33,6 +37,7 @@ class Report:
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
     dues: tuple[datetime, ...] = ()
     slots: Mapping[str, datetime] = made(default_factory=dict)
+    again: tuple[datetime, ...] = ()
 
 
 @mutable
@@ -42,6 +47,7 @@ class Memory:
     rows: runs.KnownRows = made(default_factory=dict)
     lines: runs.KnownLines = made(default_factory=dict)
     looks: Looks = made(default_factory=dict)
+    begun: datetime | None = None
 
 
 class Reconciler:
@@ -60,21 +66,30 @@ class Reconciler:
         show: Callable[[Plan], None] = lambda _: None,
         approved: frozenset[str] = frozenset(),
         changed: frozenset[str] | None = None,
+        eager: bool | None = None,
+        deep: bool = False,
     ) -> Report:
         """Move the world one step towards the manifests; without manifests, carry on what is known.
 
-        `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again.
+        `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again. Who is `eager` tries at once what
+        failed before (by default who has no queue for slow calls: one call of a person, or of CI); `deep` looks at everything of a revision.
         """
         store, clock = self._hands.store, self._hands.clock
-        recorded = load(store, desired, self._scope, self._memory.rows, self._memory.lines)
+        back = Applied()
+        deploys.collect(self._hands, back)
+        recorded = self._load(desired, eager=self._hands.errands is None if eager is None else eager)
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
-        observed = observe(desired, recorded, self._hands.adapters, {}, self._memory.looks, changed)
+        observed = observe(desired, recorded, self._hands.adapters, {}, self._memory.looks, changed, deep=deep, told=back.paused)
         fresh = news(recorded, observed)
         ended = record(store, recorded, fresh, now=clock.now())
+        retrying.settle(store, recorded, fresh, desired)
+        recorded = with_pauses(recorded, retrying.pause(self._hands, back.paused))
         self._sweep(ended)
         recorded = answering(store, settled(recorded, fresh), observed)
-        observed = replace(observed, statuses=dependencies(store, recorded))  # also of runs whose end was seen just now
+        observed = replace(
+            observed, statuses=dependencies(store, recorded), under_way=self._under_way(desired)
+        )  # also of runs whose end was just seen
         plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved)
         show(plan)
         place = NOWHERE if desired is None else desired.place
@@ -83,9 +98,28 @@ class Reconciler:
             self._remember(desired, plan, applied, revision)
         for uid in applied.told:
             self._memory.looks.pop(uid, None)
+        applied.failures[:0] = back.failures
         active = runs.active_runs(store, self._memory.rows)
         due = tuple(due for uid, run in active.items() for due in dues(run, observed.runs.get(uid)))
-        return Report(place, plan, applied, tuple(ended), active, due, schedules.next_slots(store))
+        again = tuple(retrying.dues(store, desired, now=clock.now()))
+        slots = schedules.next_instants(store)
+        return Report(place, plan, applied, tuple(ended), active, (*due, *again, *slots), schedules.next_slots(store), again)
+
+    def _load(self, desired: Desired | None, *, eager: bool) -> Recorded:
+        """Return what is remembered, with what holds back further tries."""
+        now = self._hands.clock.now()
+        if self._memory.begun is None:
+            self._memory.begun = datetime.fromisoformat(stamp(now))
+        recorded = load(self._hands.store, desired, self._scope, self._memory.rows, self._memory.lines)
+        return retrying.with_retries(self._hands.store, recorded, eager=eager, begun=self._memory.begun, now=now)
+
+    def _under_way(self, desired: Desired | None) -> frozenset[tuple[str, str]]:
+        """Return what is being deployed, after taking back what is not wanted any more."""
+        if desired is None or self._hands.errands is None:
+            return frozenset()
+        wanted = frozenset((workflow.name, workflow.revision) for workflow in desired.workflows.values())
+        deploys.withdraw(self._hands, desired.place, wanted)
+        return deploys.under_way(self._hands, desired.place)
 
     def _due(self, recorded: Recorded, *, now: datetime) -> frozenset[str]:
         """Return the runs that are to be looked at again although nobody told of them: what was seen may be over by now."""
@@ -111,9 +145,14 @@ class Reconciler:
                 events.add_pass(store, desired.place, folder=desired.folder, revision=revision, summary=summary, now=now)
 
 
+def with_pauses(recorded: Recorded, pauses: Mapping[str, Pause]) -> Recorded:
+    """Return what is remembered with platforms that have just asked to be left alone."""
+    return replace(recorded, pauses={**recorded.pauses, **pauses}) if pauses else recorded
+
+
 def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime) -> Plan:
     """Return the plan of a pass without writing anything, also not what was seen."""
-    recorded = Recorded(scope=scope) if store is None else load(store, desired, scope)
+    recorded = Recorded(scope=scope) if store is None else retrying.with_retries(store, load(store, desired, scope), eager=True, begun=now, now=now)
     observed = observe(desired, recorded, hands.adapters, {} if store is None else dependencies(store, recorded))
     recorded = settled(recorded, news(recorded, observed))
     if store is not None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from reconciler.backoff import Pause, Tried
 from reconciler.compute import Revision
 from reconciler.digest import Json
 from reconciler.model import TERMINAL, Place, Source, Status
@@ -193,6 +194,8 @@ class Recorded:
     reruns: tuple[Rerun, ...] = ()
     overrides: Mapping[tuple[Place, str], Override] = made(default_factory=dict)
     schedules: Mapping[str, KnownSchedule] = made(default_factory=dict)
+    tried: Mapping[tuple[Place, str], Tried] = made(default_factory=dict)
+    pauses: Mapping[str, Pause] = made(default_factory=dict)
 
     def suspended(self, place: Place, about: str, *, declared: bool) -> bool:
         """Say whether an object (`kind/name`) is suspended: by command, or as its manifest declares."""

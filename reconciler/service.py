@@ -11,12 +11,13 @@ from typing import Any
 
 from reconciler import follow, git, manifests
 from reconciler.actions import Plan
-from reconciler.apply import Hands
 from reconciler.clock import Clock
 from reconciler.compute import Adapter, Progress
 from reconciler.config import Settings
 from reconciler.digest import Json
+from reconciler.errands import Errands
 from reconciler.errors import InvalidError, RejectedError, UsageError
+from reconciler.hands import Hands
 from reconciler.instants import stamp
 from reconciler.locks import FileLock, loop_lock
 from reconciler.model import Code, Desired, Place
@@ -70,7 +71,16 @@ class Passed:
     @property
     def failed(self) -> bool:
         """Say whether an action did not work, or an object could not be carried out here."""
-        wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large", "edited-after-start", "child-workflow-missing", "signal-sent")
+        wrong: tuple[str, ...] = (
+            "conflict",
+            "workflow-missing",
+            "runtime-missing",
+            "input-too-large",
+            "edited-after-start",
+            "child-workflow-missing",
+            "signal-sent",
+        )
+        wrong += ("deploy-failed", "stalled", "unavailable")
         objects = [failure.object for report in self.reports for failure in report.applied.failures]
         objects += [notice.object for report in self.reports for notice in report.plan.rejected if notice.reason in wrong]
         return any(self.about in (None, name) for name in objects)
@@ -85,6 +95,7 @@ class Service:
         self.project, self.environment = project, environment
         self.data_dir = Path(settings.data_dir)
         self.local = self.data_dir / "manifests"
+        self.errands: Errands | None = None  # a loop sets one: its passes wait for no slow call
         self._memory = Memory()
         self._loaders: dict[tuple[Path, Any], Any] = {}
         self._kept: Store | None = None
@@ -153,6 +164,7 @@ class Service:
         """Return the same program for another project and environment."""
         other = Service(self.settings, self.clock, self.progress, project=project, environment=environment)
         other.__dict__["adapters"] = self.adapters
+        other.errands = self.errands
         other._memory, other._loaders, other._kept, other.is_loop = self._memory, self._loaders, self._kept, self.is_loop
         return other
 
@@ -242,7 +254,7 @@ class Service:
 
     def _hands(self, store: Store) -> Hands:
         limits = {"value": self.settings.limits.value, "calls": self.settings.limits.calls, "journal": self.settings.limits.journal}
-        return Hands(store, self.adapters, self.clock, manifests.read_code, self._run_environment, limits, self.progress)
+        return Hands(store, self.adapters, self.clock, manifests.read_code, self._run_environment, limits, self.progress, self.errands, self.scope)
 
     def _run_environment(self, run: ActiveRun) -> dict[str, str]:
         """Return the variables of a run's workflow, secrets looked up now."""
@@ -273,10 +285,11 @@ class Service:
         only: frozenset[str] | None = None,
         approved: frozenset[str] = frozenset(),
         changed: frozenset[str] | None = None,
+        eager: bool | None = None,
     ) -> Passed:
         """Run one pass over each folder (and with none over what is known), and return what came of it.
 
-        With `changed` only these runs are looked at again. Beside a living loop it is the loop that makes the pass.
+        With `changed` only these runs are looked at again; `eager` as for `run_pass`. Beside a living loop it is the loop that makes the pass.
         """
         if not self.is_loop and loop_lock(self.data_dir).busy():
             handed = self._asked(folders, who, show, only, approved)
@@ -291,12 +304,12 @@ class Service:
                     source = self.source(desired, dirty=False)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
                     told = partial(_tell, show, desired, source, begin)
-                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved, changed=changed)
+                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved, changed=changed, eager=eager)
                     passed.reports.append(report)
                     passed.desired.append(desired)
                     self._forget_finished(desired, store)
             if not folders:
-                passed.reports.append(reconciler.run_pass(None, changed=changed))
+                passed.reports.append(reconciler.run_pass(None, changed=changed, eager=eager))
             passed.active = runs.active_runs(store, self._memory.rows)
         declared = {(desired.place, name) for desired in passed.desired for name in desired.runs}
         owners = {(desired.place, f"schedule/{name}") for desired in passed.desired for name in desired.schedules} if only is None else set()
@@ -374,8 +387,8 @@ class Service:
             with self.writing(who) as store:
                 reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
                 for desired in again:
-                    seen(reconciler.run_pass(desired))
-                report = reconciler.run_pass(None, changed=changed)
+                    seen(reconciler.run_pass(desired, eager=False))
+                report = reconciler.run_pass(None, changed=changed, eager=False)
                 for desired in passed.desired:
                     if report.ended:
                         self._forget_finished(desired, store)

@@ -220,7 +220,13 @@ def plan_view(plan: Plan, source: Mapping[str, Any]) -> dict[str, Json]:
         "rejected": _notices(plan.rejected),
         "held": _notices(plan.held),
         "drift": _notices(plan.drift),
-        "summary": {"changes": len(changes), "unchanged": plan.unchanged, "rejected": len(plan.rejected), "held": len(plan.held)},
+        "summary": {
+            "changes": len(changes),
+            "unchanged": plan.unchanged,
+            "rejected": len(plan.rejected),
+            "held": len(plan.held),
+            "drift": len(plan.drift),
+        },
     }
 
 

@@ -9,7 +9,7 @@ from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption, TimeoutOption, duration_option
 from reconciler.cli.options import Argument, option
 from reconciler.cli.outcome import LiveLines, exit_code, unfinished
-from reconciler.errors import RejectedError, UsageError
+from reconciler.errors import RejectedError, UnavailableError, UsageError
 from reconciler.model import TERMINAL, Status
 from reconciler.render import lasted, numbered, one_line, plural, run_lines, since, table
 from reconciler.service import Passed
@@ -182,6 +182,8 @@ def _workflow(name: str, *, as_json: bool) -> int:
     if not found:
         message = f"there is no workflow {name!r} here: `ty-openworkflow list workflows` shows the names"
         raise RejectedError(message)
+    for view in found:
+        view["metadata"]["drift"] = _drift(view)
     if as_json:
         CONTEXT.json(found[0] if len(found) == 1 else found)
         return 0
@@ -195,9 +197,23 @@ def _workflow(name: str, *, as_json: bool) -> int:
             ("runs", f"{view['runs']}, {view['active_runs']} active"),
         ]
         resolved = (meta["resolved"] or {}).get("dependencies") or {}
+        facts.append(("drift", meta["drift"] or ""))
         facts.append(("installed", ", ".join(f"{package} {version}" for package, version in resolved.items())))
         CONTEXT.say(*[f"  {label:<12}{one_line(value, 200)}" for label, value in facts if value])
     return 0
+
+
+def _drift(view: Mapping[str, Any]) -> str | None:
+    """Say how the deployed revision of a workflow differs from what was deployed, looking at all of it; None if it does not, or cannot be asked."""
+    adapter = CONTEXT.service.adapters.get(view["adapter"])
+    if adapter is None:
+        return None
+    try:
+        if not adapter.deployed([view["revision"]]):
+            return f"revision {view['revision'][:12]} is not on {view['adapter']}"
+        return adapter.altered([view["revision"]], deep=True).get(view["revision"])
+    except UnavailableError:
+        return None
 
 
 def _overview(*, as_json: bool) -> int:

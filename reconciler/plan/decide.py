@@ -33,7 +33,8 @@ from reconciler.plan.queue import Limits, admit, front, queued
 from reconciler.plan.requests import decide_reruns, declared_signals
 from reconciler.plan.runs import Revisions, decide_runs
 from reconciler.plan.schedules import Facts, decide_schedules
-from reconciler.plan.workflows import decide_workflows
+from reconciler.plan.waiting import held_back, pinned_drift
+from reconciler.plan.workflows import Holdings, WorkflowPart, decide_workflows
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import frozen, made, replace
 
@@ -48,7 +49,8 @@ class Observed:
     """What the platforms hold now.
 
     `deployed` are revisions that are there; `absent` says what keeps this machine from running a revision; `gone` are owners whose folder is
-    gone; `statuses` are those of the runs that others depend on, by `project/environment/name`.
+    gone; `statuses` are those of the runs that others depend on, by `project/environment/name`. `altered` and `unsure` are about revisions too
+    (`Holdings`), `under_way` are (workflow, digest) that are being deployed in the place at hand.
     """
 
     runs: Mapping[str, Observation] = made(default_factory=dict)
@@ -56,6 +58,9 @@ class Observed:
     absent: Mapping[str, str] = made(default_factory=dict)
     gone: frozenset[str] = frozenset()
     statuses: Mapping[str, str] = made(default_factory=dict)
+    altered: Mapping[str, str] = made(default_factory=dict)
+    unsure: Mapping[str, str] = made(default_factory=dict)
+    under_way: frozenset[tuple[str, str]] = frozenset()
 
 
 def decide(
@@ -67,8 +72,11 @@ def decide(
     held: list[Notice] = []
     active = dict(recorded.active)
     unchanged = 0
+    workflows = WorkflowPart()
     if desired is not None:
-        workflows = decide_workflows(desired, recorded, observed.deployed, observed.absent, observed.gone)
+        holdings = Holdings(observed.deployed, observed.absent, observed.altered, observed.unsure, observed.under_way)
+        workflows = decide_workflows(desired, recorded, holdings, observed.gone, now=now)
+        pinned_drift(workflows, desired, recorded, holdings)
         runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input)
         pruned = prune(desired, recorded, approved)
         actions += [*workflows.actions, *runs.actions, *pruned.actions]
@@ -104,12 +112,18 @@ def decide(
         for step in steps
         if isinstance(step, Claim)
         and not (desired is not None and step.run.place == desired.place and f"workflow/{step.run.workflow}" in broken)
-        and (step.run.deployed or step.run.revision.digest in ready)  # what could not be deployed starts nothing
+        and (step.run.deployed or step.run.revision.digest in ready or step.run.revision.digest in workflows.waits)  # else nothing is there to start
     ]
+    wanted, postponed = held_back(wanted, workflows.waits, recorded.pauses)
+    steps += postponed
     actions += [step for step in steps if not isinstance(step, Claim)]
     actions += admit(wanted, active, observed.runs, limits)
     held += _held(active, steps)
-    return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), (), unchanged)
+    rejected += [
+        Notice(f"adapter/{name}", "rate-limited", f"left alone until {pause.until:%Y-%m-%dT%H:%M:%SZ}: {pause.message}")
+        for name, pause in recorded.pauses.items()
+    ]
+    return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), tuple(workflows.drift), unchanged)
 
 
 def _with_mail(seen: Mapping[str, Observation], actions: Sequence[Action]) -> Mapping[str, Observation]:
@@ -151,5 +165,5 @@ def _held(active: Mapping[str, ActiveRun], steps: Sequence[Action]) -> list[Noti
     """Return what waits for a person, and since this pass too."""
     held = {uid: (run.reason, run.message) for uid, run in active.items()}
     held |= {step.run.uid: (step.reason, step.message) for step in steps if isinstance(step, Postpone)}
-    reasons = ("state-unknown", "quarantined")
+    reasons = ("state-unknown", "quarantined", "revision-altered")
     return [Notice(f"run/{active[uid].name}", *told, active[uid].source) for uid, told in held.items() if told[0] in reasons]

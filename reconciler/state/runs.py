@@ -14,7 +14,7 @@ from reconciler.state.store import Store
 
 _LINE = "name, uid, max(incarnation), owner, workflow, spec_hash, rerun, status, suspend, priority, cancel, claim, revision, source, facts, not_before, due_at"
 KnownRows = dict[str, tuple[tuple[Any, ...], ActiveRun]]
-KnownLines = dict[Place, tuple[tuple[int, int], dict[str, RunLine]]]
+KnownLines = dict[Place, tuple[tuple[int, int, int], dict[str, RunLine]]]
 _ACTIVE = """
 SELECT runs.*, revisions.spec AS revision_spec, revisions.deployed_at IS NOT NULL AS deployed
   FROM runs JOIN revisions ON revisions.digest = runs.revision

@@ -30,6 +30,11 @@ def known_schedules(store: Store, place: Place) -> dict[str, KnownSchedule]:
     }
 
 
+def next_instants(store: Store) -> list[datetime]:
+    """Return the next slot of every schedule of every place."""
+    return [datetime.fromisoformat(row[0]) for row in store.db.execute("SELECT next_at FROM schedules WHERE next_at <> '' ORDER BY next_at")]
+
+
 def next_slots(store: Store) -> dict[str, datetime]:
     """Return the next slot of the schedules of each folder: a pass over that folder is due then."""
     rows = store.db.execute("SELECT owner, min(next_at) FROM schedules WHERE next_at <> '' GROUP BY owner ORDER BY owner")

@@ -41,7 +41,8 @@ class Platform:
     journals: dict[str, bytes] = field(default_factory=dict)
     inboxes: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     printed: dict[str, bytes] = field(default_factory=dict)
-    revisions: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
+    revisions: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    sealed: dict[str, dict[str, bytes]] = field(default_factory=dict)
     alive: set[str] = field(default_factory=set)
     ordered: dict[str, int] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
@@ -80,15 +81,29 @@ class MemoryAdapter:
 
     def deploy(self, revision: Revision, code: Mapping[str, bytes], progress: Progress) -> Json:
         self._up()
-        if revision.digest not in self.platform.revisions:
+        if revision.digest not in self.platform.revisions or self.altered([revision.digest]):
             self.platform.writes += 1
             self.platform.revisions[revision.digest] = dict(code)
+            self.platform.sealed[revision.digest] = dict(code)
         progress("deployed")
         return {"interpreter": "memory"}
+
+    def altered(self, digests: Sequence[str], *, deep: bool = False) -> Mapping[str, str]:
+        self._up()
+        platform = self.platform
+        return {
+            digest: "its code was changed"
+            for digest in digests
+            if digest in platform.revisions and platform.revisions[digest] != platform.sealed[digest]
+        }
+
+    def abandon(self, digest: str) -> None:
+        """Nothing takes long here."""
 
     def retire(self, digest: str) -> None:
         self._up()
         self.platform.revisions.pop(digest, None)
+        self.platform.sealed.pop(digest, None)
 
     def observe(self, claims: Mapping[str, int]) -> dict[str, Observation]:
         self._up()
