@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from reconciler.compute import Revision
 from reconciler.digest import Json
-from reconciler.model import Source, Status, Workflow
-from reconciler.recorded import ActiveRun
+from reconciler.model import Place, Source, Status, Workflow
+from reconciler.recorded import ActiveRun, Asked
 from reconciler.values import frozen
 
 
@@ -75,9 +75,10 @@ class Send:
 
 @frozen
 class Fulfil:
-    """Remember that a request is done; what it asked for is in the same plan."""
+    """Remember that a request is done (what it asked for is in the same plan), or holds no more."""
 
     request: int
+    outcome: str = "done"
 
 
 @frozen
@@ -123,12 +124,13 @@ Action = Deploy | RemoveWorkflow | Start | Claim | Edit | Send | Fulfil | Cancel
 
 @frozen
 class Notice:
-    """Something that a pass would not do, and why: shown beside the plan, never as a part of it."""
+    """Something that a pass would not do, and why: shown beside the plan, never as a part of it. Without `place` it is the plan's own."""
 
     object: str
     reason: str
     message: str
     source: Source = Source("", 0)
+    place: Place | None = None
 
 
 @frozen
@@ -157,6 +159,7 @@ class Plan:
     held: tuple[Notice, ...] = ()
     drift: tuple[Notice, ...] = ()
     unchanged: int = 0
+    asked: tuple[Asked, ...] = ()
 
     @property
     def changes(self) -> list[Change]:

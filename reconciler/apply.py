@@ -15,8 +15,9 @@ from reconciler.journal import PROTOCOL
 from reconciler.model import Code, Place, Status
 from reconciler.observe import status_of
 from reconciler.plan.workflows import workflow_facts
+from reconciler.reasons import let_go_reason
 from reconciler.recorded import ActiveRun, KnownWorkflow, Recorded
-from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.state import Store, events, messages, requests, runs, workflows
 from reconciler.values import frozen, made, mutable
 
 T = TypeVar("T", bound=Action)
@@ -71,7 +72,7 @@ def record(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live
                 ended.append(run)
             else:
                 status = run.status if isinstance(seen, Unclaimed) else status_of(run, seen)
-                reason = seen.reason if isinstance(seen, LetGo) else ""
+                reason = let_go_reason(seen.reason) if isinstance(seen, LetGo) else ""
                 runs.record_progress(store, uid, seen, status, reason=reason)
     return ended
 
@@ -114,8 +115,8 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> None:
                 case Send(run, number, message, reason):
                     if messages.remember(store, run.uid, number, message, now=now) and message["type"] == "signal":
                         events.add_event(store, run.place, f"run/{run.name}", "signal", f"{message['name']}: {reason}", now=now)
-                case Fulfil(request):
-                    events.request_handled(store, request, now=now)
+                case Fulfil(request, outcome):
+                    requests.request_handled(store, request, now=now, outcome=outcome)
                 case Postpone(run, reason, message, seconds):
                     until = None if seconds is None else now + timedelta(seconds=seconds)
                     runs.hold(store, run.uid, reason, message, not_before=until)
@@ -288,7 +289,7 @@ def _finish(hands: Hands, adapter: Adapter, end: End) -> None:
         raise AssertionError(message)
     finished = adapter.end(run.uid, run.claim + 1, first_record(hands, run), record)
     with hands.store.transaction():
-        runs.finish(hands.store, run.uid, finished)
+        runs.finish(hands.store, run.uid, finished, end.message)
         events.add_event(hands.store, run.place, f"run/{run.name}", finished.status.value, end.message, now=now)
 
 

@@ -9,13 +9,14 @@ from reconciler.model import Desired, Place
 from reconciler.observe import Looks, news, observe, settled
 from reconciler.plan import Limits, decide
 from reconciler.plan.progress import dues
-from reconciler.recorded import ActiveRun, Recorded
+from reconciler.reasons import FOR_A_PERSON
+from reconciler.recorded import ActiveRun, Recorded, overrides_of
 from reconciler.relations import answering
-from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.remember import remember
+from reconciler.state import Store, messages, requests, runs, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
-FOR_A_PERSON = ("state-unknown", "quarantined")
 
 
 @frozen
@@ -54,12 +55,14 @@ class Reconciler:
         show: Callable[[Plan], None] = lambda _: None,
         approved: frozenset[str] = frozenset(),
         changed: frozenset[str] | None = None,
+        who: str = "",
     ) -> Report:
         """Move the world one step towards the manifests; without manifests, carry on what is known.
 
-        `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again.
+        `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again. `who` is kept with the pass.
         """
         store, clock = self._hands.store, self._hands.clock
+        began_at = clock.now()
         recorded = load(store, desired, self._scope, self._memory.rows)
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
@@ -74,7 +77,9 @@ class Reconciler:
         place = NOWHERE if desired is None else desired.place
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
         if desired is not None:
-            self._remember(desired, plan, applied, revision)
+            self._register(desired)
+        history = {"who": who, "revision": revision, "began_at": began_at, "ended": len(ended) + len(applied.ended)}
+        remember(store, desired, plan, applied, history, now=clock.now())
         for uid in applied.told:
             self._memory.looks.pop(uid, None)
         active = runs.active_runs(store, self._memory.rows)
@@ -92,17 +97,13 @@ class Reconciler:
             if run.cancel is not None and run.adapter in self._hands.adapters:
                 self._hands.adapters[run.adapter].kill(run.uid)
 
-    def _remember(self, desired: Desired, plan: Plan, applied: Applied, revision: str) -> None:
-        """Keep a row of a pass that did something, and register the place at its first pass."""
+    def _register(self, desired: Desired) -> None:
+        """Register the place at its first pass."""
         store, now = self._hands.store, self._hands.clock.now()
         known = workflows.place_known(store, desired.place)
         if known != (desired.lineage, desired.folder):
             with store.transaction():
                 workflows.save_place(store, desired.place, lineage=desired.lineage, folder=desired.folder, now=now)
-        if plan.actions:
-            summary = {"changes": len(plan.changes), "failures": len(applied.failures), "rejected": len(plan.rejected), "held": len(plan.held)}
-            with store.transaction():
-                events.add_pass(store, desired.place, folder=desired.folder, revision=revision, summary=summary, now=now)
 
 
 def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime) -> Plan:
@@ -124,10 +125,11 @@ def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRow
     """Return what is remembered of a place, and every run that has not ended."""
     active = runs.active_runs(store, known)
     told = messages.messages_of_active(store)
+    asked = requests.standing_requests(store)
+    recorded = Recorded(active=active, scope=scope, messages=told, asked=asked, overrides=overrides_of(asked))
     if desired is None:
-        return Recorded(active=active, scope=scope, messages=told)
-    declared = workflows.known_workflows(store, desired.place)
-    return Recorded(declared, runs.latest_runs(store, desired.place), active, scope=scope, messages=told)
+        return recorded
+    return replace(recorded, workflows=workflows.known_workflows(store, desired.place), runs=runs.latest_runs(store, desired.place))
 
 
 def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:

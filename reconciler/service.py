@@ -244,12 +244,12 @@ class Service:
                     source = self.source(desired, dirty=False)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
                     told = partial(_tell, show, desired, source, begin)
-                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved)
+                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved, who=by(who))
                     passed.reports.append(report)
                     passed.desired.append(desired)
                     self._forget_finished(desired, store)
             if not folders:
-                passed.reports.append(reconciler.run_pass(None))
+                passed.reports.append(reconciler.run_pass(None, who=by(who)))
             passed.active = runs.active_runs(store, self._memory.rows)
         declared = {(desired.place, name) for desired in passed.desired for name in desired.runs}
         mine = {run.uid for run in passed.active.values() if (run.place, run.name) in declared and (only is None or run.name in only)}
@@ -295,8 +295,8 @@ class Service:
             with self.writing(who) as store:
                 reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
                 for desired in again:
-                    seen(reconciler.run_pass(desired))
-                report = reconciler.run_pass(None, changed=changed)
+                    seen(reconciler.run_pass(desired, who=by(who)))
+                report = reconciler.run_pass(None, changed=changed, who=by(who))
                 for desired in passed.desired:
                     if report.ended:
                         self._forget_finished(desired, store)
@@ -328,6 +328,10 @@ class Service:
         )
         raise RejectedError(message)
 
+    def means(self, place: Place) -> bool:
+        """Say whether a place may be meant: --project and --env say which."""
+        return self.project in (None, place.project) and self.environment in (None, place.environment)
+
     def check_input(self, place: Place, workflow: str, value: Json) -> None:
         """Check an input against the schema of a deployed workflow. Raises InvalidError."""
         with self.reading() as store:
@@ -357,6 +361,11 @@ def person() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid {os.getuid()}"
+
+
+def by(who: str) -> str:
+    """Return what is kept of who ran a pass: the command, and the person or CI."""
+    return f"{who} ({'CI' if os.environ.get('CI') == 'true' else person()})"
 
 
 def shown(folder: str) -> str:

@@ -128,6 +128,10 @@ def _commands(only: str | None = None) -> "dict[str, Command]":
 
         names = {"cancel": request.cancel, "signal": request.signal, "rerun": request.rerun, "retry": request.retry, "replay": request.replay}
         commands |= names
+    if only in (None, "suspend", "resume"):
+        from reconciler.cli import hold
+
+        commands |= {"suspend": hold.suspend, "resume": hold.resume}
     if only in (None, "init", "doctor", "schema"):
         from reconciler.cli import setup
 
@@ -139,7 +143,7 @@ _GROUPS = {
     "Set up": ("init", "doctor", "schema"),
     "Manifests": ("validate", "plan", "reconcile"),
     "Write manifests for me": ("deploy", "start", "delete"),
-    "Requests": ("cancel", "signal", "rerun", "retry"),
+    "Requests": ("cancel", "signal", "rerun", "retry", "suspend", "resume"),
     "Look": ("list", "status", "logs", "wait", "replay"),
 }
 

@@ -14,6 +14,7 @@ from reconciler.plan.prune import prune
 from reconciler.plan.queue import Limits, admit, front, queued
 from reconciler.plan.requests import decide_reruns, declared_signals
 from reconciler.plan.runs import Revisions, decide_runs
+from reconciler.plan.suspension import asked_of, released, requests_over, with_suspensions
 from reconciler.plan.workflows import decide_workflows
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import frozen, made, replace
@@ -63,7 +64,8 @@ def decide(
     family = decide_family(active, recorded, observed.runs, coming, now=now)
     rejected += family.rejected
     asked = [*decide_reruns(recorded, active, now=now), *family.actions]
-    active = _as_edited(active, asked, {})
+    edited = _as_edited(active, asked, {})
+    active = with_suspensions(edited, recorded)
     actions += [*asked, *deliveries(active, recorded, observed.runs)]
     seen = _with_mail(observed.runs, actions)
     queue = [run for run in active.values() if queued(run, seen.get(run.uid))]
@@ -81,10 +83,12 @@ def decide(
         and not (desired is not None and step.run.place == desired.place and f"workflow/{step.run.workflow}" in broken)
         and (step.run.deployed or step.run.revision.digest in ready)  # what could not be deployed starts nothing
     ]
+    admitted = admit(wanted, active, observed.runs, limits)
     actions += [step for step in steps if not isinstance(step, Claim)]
-    actions += admit(wanted, active, observed.runs, limits)
+    actions += [*admitted, *released(queue, wanted, admitted), *requests_over(desired, recorded, edited, steps)]
     held += _held(active, steps)
-    return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), (), unchanged)
+    shown = asked_of(desired, recorded, actions)
+    return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), (), unchanged, shown)
 
 
 def _with_mail(seen: Mapping[str, Observation], actions: Sequence[Action]) -> Mapping[str, Observation]:
@@ -127,4 +131,4 @@ def _held(active: Mapping[str, ActiveRun], steps: Sequence[Action]) -> list[Noti
     held = {uid: (run.reason, run.message) for uid, run in active.items()}
     held |= {step.run.uid: (step.reason, step.message) for step in steps if isinstance(step, Postpone)}
     reasons = ("state-unknown", "quarantined")
-    return [Notice(f"run/{active[uid].name}", *told, active[uid].source) for uid, told in held.items() if told[0] in reasons]
+    return [Notice(f"run/{active[uid].name}", *told, active[uid].source, active[uid].place) for uid, told in held.items() if told[0] in reasons]

@@ -1,0 +1,31 @@
+"""What stays of a pass that did something, or found something out: conditions, events, a line of history. Otherwise nothing is written."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from reconciler.actions import Plan
+from reconciler.apply import Applied
+from reconciler.conditions import deploys_that_failed, news
+from reconciler.model import Desired
+from reconciler.state import Store, conditions, events
+
+
+def remember(store: Store, desired: Desired | None, plan: Plan, applied: Applied, history: Mapping[str, Any], *, now: datetime) -> None:
+    """Remember a pass. `history` says who ran it, over which revision, when it began, and how many runs ended in it."""
+    failures = [(failure.object, failure.reason, failure.message) for failure in applied.failures]
+    found = news(conditions.remembered(store), desired, plan, deploys_that_failed(failures), now=now)
+    changes = plan.changes if plan.actions else []
+    if not (found.conditions or changes or failures):
+        return
+    with store.transaction():
+        conditions.save(store, found.conditions)
+        for place, about, reason, message in found.events:
+            events.add_event(store, place, about, reason, message, now=now)
+        if changes or failures:
+            counts = {"changes": len(changes), "failures": len(failures), "rejected": len(plan.rejected), "held": len(plan.held)}
+            actions: dict[str, int] = {}
+            for change in changes:
+                actions[change.action] = actions.get(change.action, 0) + 1
+            summary = {**counts, "ended": history["ended"], "actions": actions}
+            events.add_pass(store, desired, history, summary, now=now)
