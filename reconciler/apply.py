@@ -23,6 +23,7 @@ from reconciler.values import frozen, made, mutable
 T = TypeVar("T", bound=Action)
 _POOL = 4
 _AGAIN = timedelta(seconds=5)
+_NO_EVENT = frozenset({"", "parked", "suspended"})  # back in the queue or asleep; of a suspension the request or the manifest has told
 
 
 @frozen
@@ -120,7 +121,8 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> None:
                 case Postpone(run, reason, message, seconds):
                     until = None if seconds is None else now + timedelta(seconds=seconds)
                     runs.hold(store, run.uid, reason, message, not_before=until)
-                    events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
+                    if reason not in _NO_EVENT:
+                        events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
 
 
 def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> None:
@@ -197,7 +199,7 @@ def _deploy_one(hands: Hands, deploy: Deploy) -> Json | TyOpenworkflowError:
 def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
     """Hand claims over, a batch for each adapter, and remember what came of it."""
     by_adapter: dict[str, list[Order]] = {}
-    named = {claim.run.uid: claim.run for claim in claims}
+    named = {claim.run.uid: claim for claim in claims}
     outcomes: list[Outcome] = []
     for claim in claims:
         try:
@@ -215,11 +217,16 @@ def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
     with hands.store.transaction():
         runs.confirm(hands.store, [outcome.uid for outcome in outcomes if not isinstance(outcome, Refused)])
         for outcome in outcomes:
+            claim, now = named[outcome.uid], hands.clock.now()
+            about = f"run/{claim.run.name}"
             if isinstance(outcome, Refused):
-                runs.hold(hands.store, outcome.uid, outcome.reason, outcome.message, not_before=hands.clock.now() + _AGAIN if outcome.again else None)
-                done.failures.append(Failure(f"run/{named[outcome.uid].name}", outcome.reason, outcome.message, outcome.again))
+                runs.hold(hands.store, outcome.uid, outcome.reason, outcome.message, not_before=now + _AGAIN if outcome.again else None)
+                events.add_event(hands.store, claim.run.place, about, outcome.reason, outcome.message, now=now)
+                done.failures.append(Failure(about, outcome.reason, outcome.message, outcome.again))
             else:
                 done.started.append(outcome.uid)
+                if claim.cause == "start":
+                    events.add_event(hands.store, claim.run.place, about, "started", f"incarnation {claim.run.incarnation}", now=now)
 
 
 def first_record(hands: Hands, run: ActiveRun) -> dict[str, Json]:

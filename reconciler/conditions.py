@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from reconciler.actions import Deploy, Notice, Plan, RemoveWorkflow
+from reconciler.actions import Deploy, Edit, Notice, Plan, RemoveWorkflow, Start
 from reconciler.instants import stamp
 from reconciler.model import Desired, Place
 from reconciler.reasons import FOR_A_PERSON
 
-HELD, READY, SYNCED = "Held", "Ready", "Synced"
+HELD, READY, SUSPENDED, SYNCED = "Held", "Ready", "Suspended", "Synced"
 Key = tuple[Place, str, str]
 
 # Holds of runs that every pass looks at, also one without manifests. Their events are written where the run is held.
@@ -35,18 +35,36 @@ class Found(NamedTuple):
 
 def news(known: Mapping[Key, Known], desired: Desired | None, plan: Plan, failed: Mapping[str, str], *, now: datetime) -> Found:
     """Compare what a pass found with what is remembered; `failed` are the objects whose deploy failed, with the error."""
-    if not (known or plan.rejected or plan.held or failed or (desired is not None and desired.problems)):
+    if not (known or plan.actions or plan.rejected or plan.held or (desired is not None and desired.problems)):
         return Found([], [])
     wanted = _wanted(desired, plan, failed)
     gone = {f"workflow/{action.name}" for action in plan.actions if isinstance(action, RemoveWorkflow)}
     deployed = {f"workflow/{action.workflow.name}" for action in plan.actions if isinstance(action, Deploy)} - failed.keys()
     found = Found([], [])
+    if desired is not None:
+        _suspensions(found, desired.place, plan, known, now=now)
     for key, bad in wanted.items():
         _worse(found, key, bad, known.get(key), now=now)
     for key, was in known.items():
         if key not in wanted and _looked_at(key, was, desired, gone, deployed):
             _better(found, key, was, desired, gone, now=now)
     return found
+
+
+def _suspensions(found: Found, place: Place, plan: Plan, known: Mapping[Key, Known], *, now: datetime) -> None:
+    """Remember since when manifests suspend their runs, and tell of it."""
+    said = {
+        f"run/{action.name}": bool(action.changes["suspend"]) for action in plan.actions if isinstance(action, Edit) and "suspend" in action.changes
+    }
+    said |= {f"run/{action.run.name}": True for action in plan.actions if isinstance(action, Start) and action.run.suspend}
+    for about, suspended in said.items():
+        key = (place, about, SUSPENDED)
+        if suspended and key not in known:
+            found.conditions.append((key, Known("True", "suspended", "by its manifest", stamp(now))))
+            found.events.append((place, about, "suspended", "by its manifest"))
+        elif not suspended:
+            found.conditions.append((key, None))
+            found.events.append((place, about, "resumed", "by its manifest"))
 
 
 def _wanted(desired: Desired | None, plan: Plan, failed: Mapping[str, str]) -> dict[Key, Notice]:
@@ -81,6 +99,8 @@ def _worse(found: Found, key: Key, bad: Notice, was: Known | None, *, now: datet
 def _looked_at(key: Key, was: Known, desired: Desired | None, gone: frozenset[str] | set[str], deployed: set[str]) -> bool:
     """Say whether this pass would have found it again."""
     place, about, kind = key
+    if kind == SUSPENDED:
+        return False
     if kind == HELD and was.reason in _OF_RUNS:
         return True
     if desired is None or place != desired.place:

@@ -79,7 +79,7 @@ class Reconciler:
         if desired is not None:
             self._register(desired)
         history = {"who": who, "revision": revision, "began_at": began_at, "ended": len(ended) + len(applied.ended)}
-        remember(store, desired, plan, applied, history, now=clock.now())
+        remember(store, desired, recorded.active, plan, applied, history, now=clock.now())
         for uid in applied.told:
             self._memory.looks.pop(uid, None)
         active = runs.active_runs(store, self._memory.rows)

@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from reconciler.actions import Plan
+from reconciler.actions import Edit, Plan
 from reconciler.apply import Applied
 from reconciler.conditions import deploys_that_failed, news
-from reconciler.model import Desired
+from reconciler.model import Desired, Place
+from reconciler.reasons import reason_of_end
+from reconciler.recorded import ActiveRun
 from reconciler.state import Store, conditions, events
 
 
-def remember(store: Store, desired: Desired | None, plan: Plan, applied: Applied, history: Mapping[str, Any], *, now: datetime) -> None:
-    """Remember a pass. `history` says who ran it, over which revision, when it began, and how many runs ended in it."""
+def remember(
+    store: Store, desired: Desired | None, active: Mapping[str, ActiveRun], plan: Plan, applied: Applied, history: Mapping[str, Any], *, now: datetime
+) -> None:
+    """Remember a pass over `active` runs. `history` says who ran it, over which revision, when it began, and how many runs ended in it."""
     failures = [(failure.object, failure.reason, failure.message) for failure in applied.failures]
     found = news(conditions.remembered(store), desired, plan, deploys_that_failed(failures), now=now)
     changes = plan.changes if plan.actions else []
@@ -20,7 +24,7 @@ def remember(store: Store, desired: Desired | None, plan: Plan, applied: Applied
         return
     with store.transaction():
         conditions.save(store, found.conditions)
-        for place, about, reason, message in found.events:
+        for place, about, reason, message in (*found.events, *_edits(plan, active)):
             events.add_event(store, place, about, reason, message, now=now)
         if changes or failures:
             counts = {"changes": len(changes), "failures": len(failures), "rejected": len(plan.rejected), "held": len(plan.held)}
@@ -29,3 +33,14 @@ def remember(store: Store, desired: Desired | None, plan: Plan, applied: Applied
                 actions[change.action] = actions.get(change.action, 0) + 1
             summary = {**counts, "ended": history["ended"], "actions": actions}
             events.add_pass(store, desired, history, summary, now=now)
+
+
+def _edits(plan: Plan, active: Mapping[str, ActiveRun]) -> list[tuple[Place, str, str, str]]:
+    """Return what to tell of edits: runs that are to end, and why; what else was changed."""
+    found = []
+    for action in plan.actions:
+        if isinstance(action, Edit) and action.uid in active:
+            ends = action.changes.get("cancel")
+            reason, message = ("edited", action.reason) if ends is None else reason_of_end("canceled", "", str(ends))
+            found.append((active[action.uid].place, f"run/{action.name}", reason, message))
+    return found

@@ -355,11 +355,14 @@ def _tell(show: Show, desired: Desired, source: Mapping[str, Any], begin: float,
 
 def person() -> str:
     """Return who asks."""
-    import getpass
+    import pwd
 
+    named = next((os.environ[name] for name in ("LOGNAME", "USER") if os.environ.get(name)), None)
+    if named is not None:
+        return named
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return f"uid {os.getuid()}"
 
 

@@ -128,6 +128,10 @@ def _commands(only: str | None = None) -> "dict[str, Command]":
 
         names = {"cancel": request.cancel, "signal": request.signal, "rerun": request.rerun, "retry": request.retry, "replay": request.replay}
         commands |= names
+    if only in (None, "events"):
+        from reconciler.cli import history
+
+        commands |= {"events": history.events}
     if only in (None, "suspend", "resume"):
         from reconciler.cli import hold
 
@@ -144,7 +148,7 @@ _GROUPS = {
     "Manifests": ("validate", "plan", "reconcile"),
     "Write manifests for me": ("deploy", "start", "delete"),
     "Requests": ("cancel", "signal", "rerun", "retry", "suspend", "resume"),
-    "Look": ("list", "status", "logs", "wait", "replay"),
+    "Look": ("list", "status", "events", "logs", "wait", "replay"),
 }
 
 

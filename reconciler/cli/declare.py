@@ -71,7 +71,7 @@ def plan(
 
 
 def _show_plan(view: View) -> None:
-    CONTEXT.say(head_line("Plan", view.source), *plan_lines(view.plan, CONTEXT.paint), plan_footer(view.plan, view.seconds))
+    CONTEXT.say(head_line("Plan", view.source), *plan_lines(view.plan, CONTEXT.paint, CONTEXT.clock.now()), plan_footer(view.plan, view.seconds))
     show_problems(view.desired)
 
 
@@ -111,7 +111,7 @@ def reconcile(
         if as_json:
             documents.append(views.plan_view(plan, source))
             return
-        CONTEXT.say(head_line("Pass", source), *plan_lines(plan, CONTEXT.paint), plan_footer(plan, seconds))
+        CONTEXT.say(head_line("Pass", source), *plan_lines(plan, CONTEXT.paint, CONTEXT.clock.now()), plan_footer(plan, seconds))
         show_problems(desired)
 
     who = "reconcile --once"

@@ -1,0 +1,95 @@
+"""What `status` shows: a run with all that is behind it, a workflow, the whole installation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from reconciler import overview, views
+from reconciler.cli.context import CONTEXT
+from reconciler.detail import run_detail
+from reconciler.errors import RejectedError
+from reconciler.model import Place
+from reconciler.render import run_lines
+from reconciler.render_status import condition_lines, detail_lines, overview_lines, workflow_lines
+from reconciler.standing import Standing, standing
+from reconciler.state import Store, queries
+
+
+def show_run(row: dict[str, Any], *, as_json: bool) -> int:
+    """Show one run with everything about it."""
+    service, now = CONTEXT.service, CONTEXT.clock.now()
+    with service.reading() as store:
+        assert store is not None
+        view = views.run_view(row, service.adapters.get(row["adapter"]), now, standing(store))
+        detail = run_detail(store, row, view, service.adapters, service.limits, now=now)
+    if as_json:
+        CONTEXT.json({**view, **detail})
+        return 0
+    head, *rest = run_lines(views.for_text(view), CONTEXT.paint, now)
+    facts = rest[: rest.index("")] if "" in rest else rest
+    conditions = condition_lines(view["conditions"], CONTEXT.paint, now)
+    if any(one["message"] == view["metadata"]["message"] for one in view["conditions"] if one["type"] != "Succeeded"):
+        facts, rest = facts[1:], rest[1:]  # the condition says it
+    CONTEXT.say(head, *conditions, *facts, *detail_lines(detail, now), *rest[len(facts) :])
+    return 0
+
+
+def show_workflow(name: str, *, as_json: bool) -> int:
+    """Show one workflow."""
+    service = CONTEXT.service
+    with service.reading() as store:
+        known = standing(store)
+        rows = [] if store is None else queries.list_workflows(store, project=service.project, environment=service.environment)
+        found = [] if store is None else [_workflow(store, row, known) for row in rows if row["name"] == name]
+    if not found:
+        message = f"there is no workflow {name!r} here{refused(known, f'workflow/{name}') or ': `ty-openworkflow list workflows` shows the names'}"
+        raise RejectedError(message)
+    if as_json:
+        CONTEXT.json(found[0] if len(found) == 1 else found)
+        return 0
+    for view in found:
+        CONTEXT.say(*workflow_lines(view, CONTEXT.paint, CONTEXT.clock.now()))
+    return 0
+
+
+def _workflow(store: Store, row: dict[str, Any], known: Standing) -> dict[str, Any]:
+    active = [one for one in queries.unfinished_runs(store) if one["workflow"] == row["name"] and _place(one) == _place(row)]
+    return overview.workflow_status(store, row, views_of(active, known), known)
+
+
+def views_of(rows: Sequence[dict[str, Any]], known: Standing) -> list[dict[str, Any]]:
+    """Return runs as they are now."""
+    now, adapters = CONTEXT.clock.now(), CONTEXT.service.adapters
+    return [views.run_view(row, adapters.get(row["adapter"]), now, known) for row in rows]
+
+
+def refused(known: Standing, about: str) -> str:
+    """Say why an object that is declared is not there, if that is remembered."""
+    service = CONTEXT.service
+    for (place, other, _), one in known.remembered.items():
+        if other == about and one.status == "False" and service.means(place):
+            return f": it is declared and refused ({one.reason}): {one.message}"
+    return ""
+
+
+def _place(row: dict[str, Any]) -> Place:
+    return Place(row["project"], row["environment"])
+
+
+def show_overview(*, as_json: bool) -> int:
+    """Show what needs attention in the whole installation."""
+    with CONTEXT.service.reading() as store:
+        known = standing(store)
+        rows = [] if store is None else queries.unfinished_runs(store)
+        view = overview.overview(store, views_of(rows, known), known)
+    if as_json:
+        CONTEXT.json(view)
+        return 0
+    CONTEXT.say(loop_line(), *overview_lines(view, CONTEXT.paint, CONTEXT.clock.now()))
+    if view["next_due"]:
+        CONTEXT.say("a pass wakes what is due: `ty-openworkflow reconcile --once --wait`")
+    return 0
+
+
+def loop_line() -> str:
+    """Say whether a loop is alive."""
+    return f"data in {CONTEXT.service.data_dir}; no loop is alive"
