@@ -15,10 +15,10 @@ from reconciler.journal import PROTOCOL
 from reconciler.model import Code, Place, Status
 from reconciler.observe import status_of
 from reconciler.plan.workflows import workflow_facts
-from reconciler.reasons import let_go_reason
+from reconciler.reasons import let_go_reason, reason_of_end
 from reconciler.recorded import ActiveRun, KnownWorkflow, Recorded
 from reconciler.state import Store, events, messages, requests, runs, workflows
-from reconciler.values import frozen, made, mutable
+from reconciler.values import frozen, made, mutable, replace
 
 T = TypeVar("T", bound=Action)
 _POOL = 4
@@ -60,7 +60,7 @@ class Hands:
 
 
 def record(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live | LetGo | Unclaimed], *, now: datetime) -> list[ActiveRun]:
-    """Remember what was seen, in one transaction; returns the runs that have ended."""
+    """Remember what was seen, in one transaction; returns the runs that have ended, as they ended."""
     ended = []
     if not fresh:
         return []
@@ -70,7 +70,7 @@ def record(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live
             if isinstance(seen, Finished):
                 runs.finish(store, uid, seen)
                 events.add_event(store, run.place, f"run/{run.name}", seen.status.value, seen.reason, now=now)
-                ended.append(run)
+                ended.append(replace(run, status=seen.status, reason=reason_of_end(seen.status.value, seen.reason)[0]))
             else:
                 status = run.status if isinstance(seen, Unclaimed) else status_of(run, seen)
                 reason = let_go_reason(seen.reason) if isinstance(seen, LetGo) else ""

@@ -9,7 +9,7 @@ from reconciler.instants import stamp
 from reconciler.journal import decode_json
 from reconciler.model import TERMINAL, Place
 from reconciler.reasons import FOR_A_PERSON
-from reconciler.standing import Standing, request_view, workflow_conditions
+from reconciler.standing import Standing, request_view
 from reconciler.state import Store, events, queries, requests
 from reconciler.views import FORMAT, workflow_view
 
@@ -97,8 +97,7 @@ def workflow_status(store: Store, row: Mapping[str, Any], views: Sequence[Mappin
     now_of = {view["id"]: view for view in views}
     names = ("id", "status", "reason", "created_at", "completed_at")
     return {
-        **workflow_view(row),
-        "conditions": workflow_conditions(row, known),
+        **workflow_view(row, known),
         "runs_by_status": counts,
         "concurrency": {"limit": int(decode_json(row["facts"]).get("concurrency", 0) or 0), "in_use": holding},
         "requests": [request_view(request) for request in requests.requests_of(store, place, about)],

@@ -46,7 +46,8 @@ def _is_bad(one: Mapping[str, Any]) -> bool:
 def workflow_lines(view: Mapping[str, Any], paint: Paint, now: datetime) -> list[str]:
     """Return one workflow, as `status workflow/NAME` shows it."""
     meta, counts = view["metadata"], view["runs_by_status"]
-    lines = [f"workflow/{view['id']}  {view['status']}", *condition_lines(view["conditions"], paint, now)]
+    reason = f" ({view['reason']})" if view["reason"] else ""
+    lines = [f"workflow/{view['id']}  {view['status']}{reason}", *condition_lines(view["conditions"], paint, now)]
     used = (
         f"{view['concurrency']['in_use']} of {view['concurrency']['limit']}" if view["concurrency"]["limit"] else str(view["concurrency"]["in_use"])
     )

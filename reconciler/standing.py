@@ -1,7 +1,7 @@
 """How objects stand: their conditions with reasons, from what is remembered of them and what people have asked."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.conditions import HELD, READY, SUSPENDED, SYNCED, Key, Known
@@ -82,6 +82,12 @@ def workflow_conditions(row: Mapping[str, Any], known: Standing) -> list[dict[st
     ]
     suspended = known.suspension(place, about, declared=False, since=row["created_at"])
     return found + ([] if suspended is None else [suspended]) + _stalled(remembered)
+
+
+def reason_in(conditions: Sequence[Mapping[str, Any]]) -> str:
+    """Return the one reason that a list shows beside a status: what somebody must do something about, else a suspension."""
+    found = {str(one["type"]): str(one["reason"]) for one in conditions}
+    return found.get("Stalled", found.get(SUSPENDED, ""))
 
 
 def _stalled(remembered: Mapping[str, Known]) -> list[dict[str, Json]]:

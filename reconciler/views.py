@@ -13,7 +13,7 @@ from reconciler.journal import decode_json, encode_json
 from reconciler.model import TERMINAL
 from reconciler.plan.family import child_name
 from reconciler.reasons import let_go_reason, reason_of_end
-from reconciler.standing import Standing, asked_view, run_conditions
+from reconciler.standing import Standing, asked_view, reason_in, run_conditions, workflow_conditions
 
 FORMAT = 1
 
@@ -166,9 +166,10 @@ def for_text(view: Mapping[str, Any]) -> dict[str, Any]:
     return {**view, "metadata": meta, "steps": steps}
 
 
-def workflow_view(row: Mapping[str, Any]) -> dict[str, Json]:
+def workflow_view(row: Mapping[str, Any], known: Standing | None = None) -> dict[str, Json]:
     """Return one workflow as `list workflows --json` shows it."""
     facts, spec = decode_json(row["facts"]), decode_json(row["spec"])
+    conditions = workflow_conditions(row, Standing() if known is None else known)
     return {
         "format_version": FORMAT,
         "id": row["name"],
@@ -178,6 +179,8 @@ def workflow_view(row: Mapping[str, Any]) -> dict[str, Json]:
         "runtime": spec["runtime"],
         "adapter": facts.get("adapter", "exec"),
         "status": "deployed",
+        "reason": reason_in(conditions),
+        "conditions": list(conditions),
         "revision": row["revision"],
         "runs": row["runs"],
         "active_runs": row["active"],

@@ -73,17 +73,19 @@ def _list_workflows(*, as_json: bool) -> int:
     service = CONTEXT.service
     with service.reading() as store:
         rows = [] if store is None else queries.list_workflows(store, project=service.project, environment=service.environment)
-    shown = [views.workflow_view(row) for row in rows]
+        shown = [views.workflow_view(row, known) for known in [standing(store)] for row in rows]
     if as_json:
         CONTEXT.json(shown)
         return 0
     if not shown:
         CONTEXT.say("No workflows yet: `ty-openworkflow deploy ID -f FILE`, or `ty-openworkflow reconcile --once DIR`.")
         return 0
-    header = ("workflow", "runtime", "adapter", "version", "revision", "runs", "place", "declared in")
+    header = ("workflow", "status", "reason", "runtime", "adapter", "version", "revision", "runs", "place", "declared in")
     cells = [
         (
             view["id"],
+            view["status"],
+            view["reason"],
             view["runtime"],
             view["adapter"],
             view["version"],
