@@ -39,7 +39,7 @@ def _edits(plan: Plan, active: Mapping[str, ActiveRun]) -> list[tuple[Place, str
     """Return what to tell of edits: runs that are to end, and why; what else was changed."""
     found = []
     for action in plan.actions:
-        if isinstance(action, Edit) and action.uid in active:
+        if isinstance(action, Edit) and action.uid in active and set(action.changes) != {"suspend"}:  # the condition tells of a suspension
             ends = action.changes.get("cancel")
             reason, message = ("edited", action.reason) if ends is None else reason_of_end("canceled", "", str(ends))
             found.append((active[action.uid].place, f"run/{action.name}", reason, message))
