@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from reconciler.actions import Edit, Plan
+from reconciler.actions import Cancel, Edit, End, Kill, Plan, Send
 from reconciler.apply import Applied
 from reconciler.conditions import deploys_that_failed, news
 from reconciler.model import Desired, Place
@@ -24,7 +24,7 @@ def remember(
         return
     with store.transaction():
         conditions.save(store, found.conditions)
-        for place, about, reason, message in (*found.events, *_edits(plan, active)):
+        for place, about, reason, message in (*found.events, *_edits(plan, active), *_failures(plan, applied)):
             events.add_event(store, place, about, reason, message, now=now)
         if changes or failures:
             counts = {"changes": len(changes), "failures": len(failures), "rejected": len(plan.rejected), "held": len(plan.held)}
@@ -33,6 +33,16 @@ def remember(
                 actions[change.action] = actions.get(change.action, 0) + 1
             summary = {**counts, "ended": history["ended"], "actions": actions}
             events.add_pass(store, desired, history, summary, now=now)
+
+
+def _failures(plan: Plan, applied: Applied) -> list[tuple[Place, str, str, str]]:
+    """Return what to tell of platforms that did not answer; it counts up as often as it is tried."""
+    places = {f"run/{action.run.name}": action.run.place for action in plan.actions if isinstance(action, Cancel | Kill | End | Send)}
+    return [
+        (places[failure.object], failure.object, failure.reason, failure.message)
+        for failure in applied.failures
+        if failure.reason == "unavailable" and failure.object in places
+    ]
 
 
 def _edits(plan: Plan, active: Mapping[str, ActiveRun]) -> list[tuple[Place, str, str, str]]:

@@ -114,7 +114,8 @@ def request_view(request: Mapping[str, Any]) -> dict[str, Json]:
         "who": request["who"],
         "at": request["at"],
         "why": why,
-        "state": request["outcome"] or ("in effect" if request["handled_at"] is None else "done"),
+        "state": request["outcome"]
+        or ("done" if request["handled_at"] else "in effect" if request["verb"] in ("suspend", "resume") else "under way"),
         "ended_at": request["handled_at"],
     }
 

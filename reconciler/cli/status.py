@@ -1,6 +1,7 @@
 """What `status` shows: a run with all that is behind it, a workflow, the whole installation."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from reconciler import overview, views
@@ -8,6 +9,7 @@ from reconciler.cli.context import CONTEXT
 from reconciler.detail import run_detail
 from reconciler.errors import RejectedError
 from reconciler.model import Place
+from reconciler.reasons import REASONS
 from reconciler.render import run_lines
 from reconciler.render_status import condition_lines, detail_lines, overview_lines, workflow_lines
 from reconciler.standing import Standing, standing
@@ -24,13 +26,21 @@ def show_run(row: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         CONTEXT.json({**view, **detail})
         return 0
-    head, *rest = run_lines(views.for_text(view), CONTEXT.paint, now)
-    facts = rest[: rest.index("")] if "" in rest else rest
-    conditions = condition_lines(view["conditions"], CONTEXT.paint, now)
-    if any(one["message"] == view["metadata"]["message"] for one in view["conditions"] if one["type"] != "Succeeded"):
-        facts, rest = facts[1:], rest[1:]  # the condition says it
-    CONTEXT.say(head, *conditions, *facts, *detail_lines(detail, now), *rest[len(facts) :])
+    CONTEXT.say(*_run_lines(view, detail_lines(detail, now), now))
     return 0
+
+
+def _run_lines(view: dict[str, Any], detail: list[str], now: datetime) -> list[str]:
+    """Return the lines of a run: what is not as it should be first, then the run, then what is behind it, then its steps."""
+    message, reason = view["metadata"]["message"], view["reason"]
+    head, *facts = run_lines(views.for_text(view), CONTEXT.paint, now)
+    end = facts.index("") if "" in facts else len(facts)
+    facts, steps = facts[:end], facts[end:]
+    if message and any(one["message"] == message for one in view["conditions"] if one["type"] != "Succeeded"):
+        facts = facts[1:]  # the condition says it
+    elif not message and reason in REASONS:
+        facts = [f"  {REASONS[reason]}", *facts]
+    return [head, *condition_lines(view["conditions"], CONTEXT.paint, now), *facts, *detail, *steps]
 
 
 def show_workflow(name: str, *, as_json: bool) -> int:

@@ -18,7 +18,7 @@ class Found:
 _TABLES = {
     "run": "SELECT project, environment, name, suspend, status, max(incarnation) FROM runs {} GROUP BY project, environment, name",
     "workflow": "SELECT project, environment, name, 0, '' FROM workflows {}",
-    "schedule": "SELECT project, environment, name, suspend, '' FROM schedules {}",
+    "schedule": "SELECT project, environment, name, coalesce(json_extract(spec, '$.suspend'), 0), '' FROM schedules {}",
 }
 
 

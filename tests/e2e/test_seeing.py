@@ -80,7 +80,10 @@ def test_who_waits_for_whom_is_shown_from_both_sides(site: Site) -> None:
     assert first["waits_for"] == [{"object": "signal go", "what": "signal", "status": "not sent yet"}]
     assert second["waits_for"] == [{"object": "run/first", "what": "dependency", "status": "waiting"}]
     assert second["reason"] == "dependency"
-    assert "needed by   run/second (pending)" in site.cli.run("status", "first").stdout
+    text = site.cli.run("status", "first").stdout
+    assert "needed by   run/second (pending)" in text
+    assert "  workflow    waits " in text
+    assert "  its body returned" not in text
 
 
 def test_what_the_clock_does_next_is_listed_in_order(site: Site) -> None:
@@ -247,3 +250,20 @@ def test_following_may_begin_before_there_is_anything(site: Site) -> None:
 
     assert came == ["asked-for", "started", "completed"]
     assert following.returncode == 130
+
+
+def test_a_message_that_a_condition_tells_is_not_told_twice_and_a_bare_reason_is_explained(site: Site) -> None:
+    site.workflow("nap", "nap.py", NAP)
+    site.start("held", "nap", input=1, suspend=True)
+    site.start("asleep", "nap", input=3600)
+    site.pass_("--until", "parked")
+    site.cli.run("suspend", "workflow/nap", "--why", "maintenance")
+
+    held, asleep = site.cli.run("status", "held").stdout, site.cli.run("status", "asleep").stdout
+    site.cli.run("resume", "workflow/nap")
+    parked = site.cli.run("status", "asleep").stdout
+
+    assert held.count("suspended by its manifest") == 1
+    assert asleep.count("maintenance") == 1
+    assert "  waits and holds no worker\n" in parked
+    assert all("\n  workflow    nap " in text for text in (held, asleep, parked))
