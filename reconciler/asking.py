@@ -87,7 +87,9 @@ def signal(service: Service, row: Row, name: str, data: Json, number: str | None
                 message = f"another signal was sent to run {row['name']!r} with that id: {known_one['name']} {encode_json(known_one['data'])}"
                 raise RejectedError(message)
             return False
-        requests.add_request(store, place_of(row), f"run/{row['name']}", "signal", {"name": name, "id": number, "data": data}, person(), now=now)
+        about, who = f"run/{row['name']}", person()
+        requests.add_request(store, place_of(row), about, "signal", {"name": name, "id": number, "data": data}, who, now=now)
+        events.add_event(store, place_of(row), about, "signal", f"{name}: by {who}", now=now)
         return True
 
 
@@ -150,7 +152,9 @@ def rerun(service: Service, row: Row, how: Again) -> NextRun:
         if any(about == f"run/{row['name']}" and where == place for _, where, about, _ in requests.open_requests(store, "rerun")):
             message = f"run {row['name']!r} is about to be run again already"
             raise RejectedError(message)
-        requests.add_request(store, place, f"run/{row['name']}", "rerun", data, person(), now=service.clock.now(), handled=False)
+        about, who, now = f"run/{row['name']}", person(), service.clock.now()
+        requests.add_request(store, place, about, "rerun", data, who, now=now, handled=False)
+        events.add_event(store, place, about, "rerun", f"by {who}: {how.why}", now=now)
         uid = uid_of(data["scope"], place.project, place.environment, row["name"], line.incarnation + 1)
         return NextRun(uid, line.incarnation + 1, None if line.ended else line.uid)
 

@@ -13,7 +13,8 @@ from reconciler.state import events as history
 from reconciler.suspending import KINDS
 from reconciler.views import FORMAT
 
-_AT_LEAST_EVERY_MS = 1000
+_AT_LEAST_EVERY_MS = 30_000  # hints may be lost
+_WITHOUT_FOLDER_MS = 500  # nothing can be watched yet
 _INTERRUPTED = 130
 
 
@@ -73,13 +74,14 @@ def _follow(what: str | None, since: datetime | None, number: int, *, as_json: b
     with Wakeups() as wakeups:
         last, limit = 0, number
         while True:
-            if folder.is_dir():
+            watched = folder.is_dir()
+            if watched:
                 wakeups.watch([str(folder)], modified=True)
             found, last = _read(what, since, last, limit)
             for event in found:
                 CONTEXT.line(_view(event)) if as_json else CONTEXT.say(event_line(event, CONTEXT.paint, None))
             limit = -1
-            wakeups.wait((), _AT_LEAST_EVERY_MS)
+            wakeups.wait((), _AT_LEAST_EVERY_MS if watched else _WITHOUT_FOLDER_MS)
 
 
 def _passes(number: int, *, as_json: bool) -> int:

@@ -206,3 +206,5 @@ def test_a_rerun_and_a_signal_say_who_asked(site: Site) -> None:
         ("rerun", "ana", "rerun by command, from the beginning", "done")
     ]
     assert [(one["verb"], one["who"], one["why"]) for one in site.status("y")["requests"]] == [("signal", "ana", "go")]
+    assert [reason for _, reason, _ in events(site, "run/x")].count("rerun") == 1
+    assert ("run/y", "signal", "go: by ana") in events(site)
