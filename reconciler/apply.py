@@ -164,6 +164,9 @@ def _deploy(hands: Hands, place: Place, folder: str, deploys: Sequence[Deploy], 
         answers = [_deploy_one(hands, deploy) for deploy in slow]
     failed = {deploy.revision.digest: answer for deploy, answer in zip(slow, answers, strict=True) if isinstance(answer, TyOpenworkflowError)}
     resolved = {deploy.revision.digest: answer for deploy, answer in zip(slow, answers, strict=True) if deploy.revision.digest not in failed}
+    for deploy in deploys:
+        if deploy.ready:
+            hands.adapters[deploy.workflow.adapter].describe(deploy.revision)
     now = hands.clock.now()
     with hands.store.transaction():
         for deploy in deploys:
@@ -188,7 +191,9 @@ def _deploy_one(hands: Hands, deploy: Deploy) -> Json | TyOpenworkflowError:
         hands.progress(f"workflow/{deploy.workflow.name}: {text}")
 
     try:
-        return adapter.deploy(deploy.revision, hands.read_code(deploy.workflow.code), say)
+        resolved = adapter.deploy(deploy.revision, hands.read_code(deploy.workflow.code), say)
+        adapter.describe(deploy.revision)
+        return resolved
     except (RejectedError, UnavailableError) as error:
         return error
 
@@ -239,7 +244,13 @@ def first_record(hands: Hands, run: ActiveRun) -> dict[str, Json]:
         "revision": run.revision.digest,
         "version": run.revision.version,
         "spec_hash": run.spec_hash,
+        "rerun": run.rerun,
         "owner": run.owner,
+        "source": f"{run.source.file}:{run.source.line}",
+        "created_at": stamp(run.created_at),
+        **({"facts": run.facts} if run.facts else {}),
+        **({"priority": run.priority} if run.priority else {}),
+        **({"concurrency": run.concurrency} if run.concurrency else {}),
         "input": run.input,
         "settings": {**run.revision.settings, "limits": hands.limits},
     }
@@ -250,7 +261,9 @@ def _origin(hands: Hands, run: ActiveRun) -> dict[str, Json]:
     origin = run.origin
     found: dict[str, Json] = {}
     if "parent" in origin:
-        found["parent"] = {name: origin["parent"][name] for name in ("uid", "run", "key")}
+        found["parent"] = dict(origin["parent"])
+    if "schedule" in origin:
+        found["schedule"] = origin["schedule"]
     if "seed" in origin:
         found["seed"] = origin["seed"]
     if "memo_of" in origin:

@@ -9,6 +9,7 @@ from reconciler.model import Desired, Place
 from reconciler.observe import Looks, news, observe, settled
 from reconciler.plan import Limits, decide
 from reconciler.plan.progress import dues
+from reconciler.rebuild import prepare
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.relations import answering
 from reconciler.state import Store, events, messages, runs, workflows
@@ -60,6 +61,7 @@ class Reconciler:
         `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again.
         """
         store, clock = self._hands.store, self._hands.clock
+        prepare(store, self._hands.adapters, self._hands.progress, now=clock.now())
         recorded = load(store, desired, self._scope, self._memory.rows)
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())

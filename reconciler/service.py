@@ -9,24 +9,25 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from reconciler import follow, git, manifests
+from reconciler import follow, git, manifests, tombstones
 from reconciler.actions import Plan
 from reconciler.apply import Hands
 from reconciler.clock import Clock
 from reconciler.compute import Adapter, Progress
 from reconciler.config import Settings
 from reconciler.digest import Json
-from reconciler.errors import InvalidError, RejectedError, UsageError
+from reconciler.errors import DamagedStateError, InvalidError, RejectedError, UsageError
 from reconciler.instants import stamp
 from reconciler.locks import FileLock
 from reconciler.model import Code, Desired, Place
 from reconciler.plan import Limits
+from reconciler.rebuild import prepare, rebuild
 from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
 from reconciler.registry import Adapters
 from reconciler.relations import input_fault
 from reconciler.secret import resolve
-from reconciler.state import Store, named_errors, open_store, read_store, runs, workflows
+from reconciler.state import Store, marks, move_aside, named_errors, open_store, read_store, runs, store_in_memory, workflows
 from reconciler.unavailable import with_remarks
 from reconciler.values import frozen, made, mutable
 
@@ -180,18 +181,36 @@ class Service:
         _private(self.data_dir)
         with FileLock(self.data_dir / "lock").held(who, _PATIENCE):
             self._make_scope()
-            store = open_store(self.data_dir)
+            store = self._opened()
             try:
                 with named_errors(store.path):
+                    prepare(store, self.adapters, self.progress, now=self.clock.now())
                     yield store
+            except DamagedStateError as error:
+                store.close()
+                self._move_aside(error)
+                raise
             finally:
                 store.close()
+
+    def _opened(self) -> Store:
+        """Open the database; a damaged one is moved aside, and a new one takes its place."""
+        try:
+            return open_store(self.data_dir)
+        except DamagedStateError as error:
+            self._move_aside(error)
+            return open_store(self.data_dir)
+
+    def _move_aside(self, why: DamagedStateError) -> None:
+        moved = move_aside(self.data_dir, f"damaged-{self.now_text()[:19].replace(':', '').replace('-', '').lower()}z")
+        told = str(why).partition(":")[0]
+        self.progress(f"{told}: moved to {moved}, and rebuilt from what run folders and tombstones prove")
 
     @contextmanager
     def reading(self) -> Iterator[Store | None]:
         """Open the database without writing anything; None if there is none."""
         _check_is_folder(self.data_dir)
-        store = read_store(self.data_dir)
+        store = self._proven(read_store(self.data_dir))
         if store is None:
             yield None
             return
@@ -200,6 +219,16 @@ class Service:
                 yield store
         finally:
             store.close()
+
+    def _proven(self, store: Store | None) -> Store | None:
+        """Return a database with what the platforms can prove: the one that is there, else one in memory, since looking writes nothing."""
+        if store is not None and marks.mark(store, marks.REBUILT) is not None:
+            return store
+        if not ((self.data_dir / tombstones.NAME).exists() or any(next(adapter.found(), None) for adapter in self.adapters.values())):
+            return store
+        fresh = store_in_memory(self.data_dir, store)
+        rebuild(fresh, self.adapters, lambda _: None, now=self.clock.now())
+        return fresh
 
     def _hands(self, store: Store) -> Hands:
         limits = {"value": self.settings.limits.value, "calls": self.settings.limits.calls, "journal": self.settings.limits.journal}
@@ -234,7 +263,17 @@ class Service:
         only: frozenset[str] | None = None,
         approved: frozenset[str] = frozenset(),
     ) -> Passed:
-        """Run one pass over each folder (and with none over what is known), and return what came of it."""
+        """Run one pass over each folder (and with none over what is known), and return what came of it.
+
+        Where the database turns out to be damaged, it was moved aside, and the pass is made over a new one.
+        """
+        try:
+            return self._reconcile(folders, who, show, only=only, approved=approved)
+        except DamagedStateError:
+            self._memory = Memory()
+            return self._reconcile(folders, who, show, only=only, approved=approved)
+
+    def _reconcile(self, folders: Sequence[Path], who: str, show: Show, *, only: frozenset[str] | None, approved: frozenset[str]) -> Passed:
         passed = Passed()
         with self.writing(who) as store:
             reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)

@@ -10,6 +10,7 @@ from reconciler.cli.context import Context, Globals
 from reconciler.compute import Finding
 from reconciler.config import settings_path
 from reconciler.errors import TyOpenworkflowError
+from reconciler.journal import DAMAGED_ADVICE
 from reconciler.locks import FileLock
 from reconciler.render import one_line
 from reconciler.service import Service
@@ -99,7 +100,7 @@ def _database(service: Service) -> Iterator[Finding]:
         wrong = queries.check(store)
         size = store.path.stat().st_size >> 10
         told = f"is damaged: {one_line(wrong[0])}" if wrong else f"{size} KiB, schema {NEWEST}"
-        advice = f"move {store.path}* away: the next pass rebuilds what the run folders can prove"
+        advice = DAMAGED_ADVICE
         yield Finding("database", not wrong, f"{store.path}, {told}", advice)
 
 

@@ -80,6 +80,7 @@ def decide(
         if isinstance(step, Claim)
         and not (desired is not None and step.run.place == desired.place and f"workflow/{step.run.workflow}" in broken)
         and (step.run.deployed or step.run.revision.digest in ready)  # what could not be deployed starts nothing
+        and step.run.revision.runtime  # of some only the digest is known until they are deployed again
     ]
     actions += [step for step in steps if not isinstance(step, Claim)]
     actions += admit(wanted, active, observed.runs, limits)

@@ -10,7 +10,7 @@ from reconciler.instants import milliseconds, stamp
 from reconciler.journal import decode_json, encode_json
 from reconciler.model import Desired, Run, Workflow
 from reconciler.plan.workflows import owner_conflict
-from reconciler.recorded import Recorded, RunLine, pending_run
+from reconciler.recorded import UNKNOWN_TOKEN, Recorded, RunLine, pending_run
 from reconciler.values import made, mutable
 
 Revisions = Mapping[str, tuple[Revision, Workflow | None, str]]
@@ -41,6 +41,10 @@ def decide_runs(desired: Desired, recorded: Recorded, revisions: Revisions, gone
         conflict = None if known.ended else owner_conflict(folder, known.owner, gone)
         if conflict is not None:
             part.rejected.append(Notice(f"run/{name}", "conflict", conflict, want.source))
+        elif want.rerun and known.rerun == UNKNOWN_TOKEN:
+            part.actions.append(
+                Edit(known.uid, name, {"rerun": want.rerun}, "its token is taken for handled: no journal tells of another", want.source)
+            )
         elif want.rerun and want.rerun != known.rerun:
             _rerun(part, desired, recorded, revisions, want, known, f"rerun {want.rerun!r}", now=now)
         elif want.spec_hash != known.spec_hash:
@@ -82,6 +86,7 @@ def _start(
         concurrency=0 if workflow is None else workflow.concurrency,
         cancel="canceled by its manifest" if want.cancel else None,
         source=want.source,
+        rerun=want.rerun,
         deployed=workflow is None,  # a workflow of this folder is deployed by now, or in this very plan
     )
     part.actions.append(Start(run, want.rerun, why or f"of {want.workflow}"))
