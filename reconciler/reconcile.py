@@ -7,12 +7,12 @@ from reconciler.actions import Edit, Plan, Postpone
 from reconciler.apply import Applied, Hands, apply, record
 from reconciler.model import Desired, Place
 from reconciler.observe import Looks, news, observe, settled
-from reconciler.plan import Limits, decide
+from reconciler.plan import Limits, decide, lost
 from reconciler.plan.progress import dues
 from reconciler.rebuild import prepare
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.relations import answering
-from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.state import Store, events, marks, messages, runs, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
@@ -55,10 +55,13 @@ class Reconciler:
         show: Callable[[Plan], None] = lambda _: None,
         approved: frozenset[str] = frozenset(),
         changed: frozenset[str] | None = None,
+        assume: str = "",
+        who: str = "",
     ) -> Report:
         """Move the world one step towards the manifests; without manifests, carry on what is known.
 
         `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again.
+        `assume` is what a person (`who`) says of runs that nothing here knows of: `start` or `done`.
         """
         store, clock = self._hands.store, self._hands.clock
         prepare(store, self._hands.adapters, self._hands.progress, now=clock.now())
@@ -71,12 +74,12 @@ class Reconciler:
         self._sweep(ended)
         recorded = answering(store, settled(recorded, fresh), observed)
         observed = replace(observed, statuses=dependencies(store, recorded))  # also of runs whose end was seen just now
-        plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved)
+        plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved, assume=assume)
         show(plan)
         place = NOWHERE if desired is None else desired.place
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
         if desired is not None:
-            self._remember(desired, plan, applied, revision)
+            self._remember(desired, plan, applied, revision, "" if recorded.known else assume, who)
         for uid in applied.told:
             self._memory.looks.pop(uid, None)
         active = runs.active_runs(store, self._memory.rows)
@@ -94,22 +97,32 @@ class Reconciler:
             if run.cancel is not None and run.adapter in self._hands.adapters:
                 self._hands.adapters[run.adapter].kill(run.uid)
 
-    def _remember(self, desired: Desired, plan: Plan, applied: Applied, revision: str) -> None:
+    def _remember(self, desired: Desired, plan: Plan, applied: Applied, revision: str, answer: str, who: str) -> None:
         """Keep a row of a pass that did something, and register the place at its first pass."""
         store, now = self._hands.store, self._hands.clock.now()
         known = workflows.place_known(store, desired.place)
         if known != (desired.lineage, desired.folder):
             with store.transaction():
                 workflows.save_place(store, desired.place, lineage=desired.lineage, folder=desired.folder, now=now)
+        if self._is_new(desired, plan):
+            with store.transaction():
+                marks.make_known(store, desired.place, desired.lineage, answer=answer, who=who, now=now)
         if plan.actions:
             summary = {"changes": len(plan.changes), "failures": len(applied.failures), "rejected": len(plan.rejected), "held": len(plan.held)}
             with store.transaction():
                 events.add_pass(store, desired.place, folder=desired.folder, revision=revision, summary=summary, now=now)
 
+    def _is_new(self, desired: Desired, plan: Plan) -> bool:
+        """Say whether a place becomes known by this pass: everything in its folder could be read, and nothing of it waits for a person's answer."""
+        if plan.held and any(notice.reason == lost.REASON and notice.object.startswith("project/") for notice in plan.held):
+            return False
+        whole = desired.complete and not desired.invalid and not any(not problem.warning for problem in desired.problems)
+        return whole and not marks.is_registered(self._hands.store, desired.place, desired.lineage)
+
 
 def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime) -> Plan:
     """Return the plan of a pass without writing anything, also not what was seen."""
-    recorded = Recorded(scope=scope) if store is None else load(store, desired, scope)
+    recorded = Recorded(known=not desired.lineage, scope=scope) if store is None else load(store, desired, scope)
     observed = observe(desired, recorded, hands.adapters, {} if store is None else dependencies(store, recorded))
     recorded = settled(recorded, news(recorded, observed))
     if store is not None:
@@ -129,7 +142,8 @@ def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRow
     if desired is None:
         return Recorded(active=active, scope=scope, messages=told)
     declared = workflows.known_workflows(store, desired.place)
-    return Recorded(declared, runs.latest_runs(store, desired.place), active, scope=scope, messages=told)
+    no_stranger = marks.is_known(store, desired.place, desired.lineage)
+    return Recorded(declared, runs.latest_runs(store, desired.place), active, known=no_stranger, scope=scope, messages=told)
 
 
 def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:

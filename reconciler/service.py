@@ -262,18 +262,21 @@ class Service:
         *,
         only: frozenset[str] | None = None,
         approved: frozenset[str] = frozenset(),
+        assume: str = "",
     ) -> Passed:
         """Run one pass over each folder (and with none over what is known), and return what came of it.
 
         Where the database turns out to be damaged, it was moved aside, and the pass is made over a new one.
         """
         try:
-            return self._reconcile(folders, who, show, only=only, approved=approved)
+            return self._reconcile(folders, who, show, only=only, approved=approved, assume=assume)
         except DamagedStateError:
             self._memory = Memory()
-            return self._reconcile(folders, who, show, only=only, approved=approved)
+            return self._reconcile(folders, who, show, only=only, approved=approved, assume=assume)
 
-    def _reconcile(self, folders: Sequence[Path], who: str, show: Show, *, only: frozenset[str] | None, approved: frozenset[str]) -> Passed:
+    def _reconcile(
+        self, folders: Sequence[Path], who: str, show: Show, *, only: frozenset[str] | None, approved: frozenset[str], assume: str
+    ) -> Passed:
         passed = Passed()
         with self.writing(who) as store:
             reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
@@ -283,7 +286,7 @@ class Service:
                     source = self.source(desired, dirty=False)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
                     told = partial(_tell, show, desired, source, begin)
-                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved)
+                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved, assume=assume, who=person())
                     passed.reports.append(report)
                     passed.desired.append(desired)
                     self._forget_finished(desired, store)
@@ -309,8 +312,9 @@ class Service:
     def register_new(self, folder: Path, lineage: str) -> None:
         """Remember the place of a new project, so that its own first pass is no loss of state."""
         with self.writing("init") as store, store.transaction():
-            place = Place(self.desired(folder, writing=False)[0].place.project, "default")
+            place = self.desired(folder, writing=False)[0].place
             workflows.save_place(store, place, lineage=lineage, folder=str(folder), now=self.clock.now())
+            marks.make_known(store, place, lineage, answer="init", who=person(), now=self.clock.now())
 
     def _forget_finished(self, desired: Desired, store: Store) -> None:
         """Remove the manifests that `start` wrote for runs that have ended: they leave a tombstone, not a file."""

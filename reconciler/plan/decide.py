@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Notice, Plan, Postpone, RemoveWorkflow, Send, Start
+from reconciler.actions import Action, Assume, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Notice, Plan, Postpone, RemoveWorkflow, Send, Start
 from reconciler.compute import LetGo, Missing, Observation
 from reconciler.digest import Json
 from reconciler.journal import decode_json
@@ -19,7 +19,7 @@ from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import frozen, made, replace
 
 _ORDER: dict[type, int] = {
-    kind: place for place, kind in enumerate((Deploy, Edit, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, RemoveWorkflow))
+    kind: place for place, kind in enumerate((Deploy, Edit, Assume, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, RemoveWorkflow))
 }
 
 
@@ -39,7 +39,14 @@ class Observed:
 
 
 def decide(
-    desired: Desired | None, recorded: Recorded, observed: Observed, limits: Limits, *, now: datetime, approved: frozenset[str] = frozenset()
+    desired: Desired | None,
+    recorded: Recorded,
+    observed: Observed,
+    limits: Limits,
+    *,
+    now: datetime,
+    approved: frozenset[str] = frozenset(),
+    assume: str = "",
 ) -> Plan:
     """Return what a pass would do. Without `desired` only runs that are known already are carried on."""
     actions: list[Action] = []
@@ -49,11 +56,11 @@ def decide(
     unchanged = 0
     if desired is not None:
         workflows = decide_workflows(desired, recorded, observed.deployed, observed.absent, observed.gone)
-        runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input)
+        runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input, assume=assume)
         pruned = prune(desired, recorded, approved)
         actions += [*workflows.actions, *runs.actions, *pruned.actions]
         rejected += [*workflows.rejected, *runs.rejected]
-        held += pruned.held
+        held += [*runs.held, *pruned.held]
         unchanged = workflows.unchanged + runs.unchanged
         active = _as_edited(active, [*runs.actions, *pruned.actions], workflows.revisions)
         signals = declared_signals(desired, recorded, active, observed.runs)
