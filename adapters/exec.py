@@ -249,6 +249,20 @@ class ExecAdapter:
         """Read every journal, and say what is there."""
         return keepsakes.inventory(self._dir, self.history)
 
+    def home(self) -> str | None:
+        """Return the folder of this adapter."""
+        return str(self._dir)
+
+    def workers(self, home: str) -> int:
+        """Return how many workers hold their locks in such a folder."""
+        folder = Path(home, "workers")
+        return sum(is_locked(str(entry / "lock")) for entry in folder.iterdir()) if folder.is_dir() else 0
+
+    def take_newer(self, home: str) -> int:
+        """Take over the runs of which another folder tells more."""
+        self._make_folders()
+        return keepsakes.take_newer(self._dir, Path(home))
+
     def keepsakes(self, uids: Sequence[str], digests: Sequence[str]) -> Iterator[Keepsake]:
         """Return the files of these runs and revisions."""
         return keepsakes.keepsakes(self._dir, self._files, uids, digests)

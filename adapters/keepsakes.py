@@ -1,6 +1,7 @@
 """What is in the folder of the `exec` adapter, read as a whole: for a lost database, for a check, for a backup."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from adapters.runfiles import RunFiles
 from reconciler.compute import Found, Inventory, Keepsake
 from reconciler.errors import DamagedError
 from reconciler.history import History
-from reconciler.journal import decode_line
+from reconciler.journal import decode_line, whole_length
 
 _JOURNAL = ".journal.jsonl"
 Histories = Callable[[str], History | None]
@@ -66,9 +67,9 @@ def _names(folder: Path) -> list[str]:
 def _trouble(runs: Path, uid: str, history: Histories) -> str | None:
     journal = runs / f"{uid}{_JOURNAL}"
     if not journal.exists():
-        return "has files and no journal"
+        return f"run {uid} has files and no journal"
     try:
-        return "its journal has no first record" if history(uid) is None else None
+        return f"{journal} has no first record" if history(uid) is None else None
     except DamagedError as error:
         return f"{journal}: {error}"
 
@@ -85,6 +86,40 @@ def keepsakes(work_dir: Path, files: Callable[[str], RunFiles], uids: Sequence[s
     for digest in digests:
         for place in (work_dir / "revisions" / digest, *sorted((work_dir / "deps").glob(f"{digest}-*"))):
             yield from _below(work_dir, str(place))
+
+
+def take_newer(work_dir: Path, other: Path) -> int:
+    """Copy the files of runs whose journals go on where ours end, with their revisions; a journal that says something else is left where it is."""
+    taken = 0
+    for uid in _uids(other / "runs"):
+        ours, theirs = RunFiles(str(work_dir / "runs" / f"{uid}.")), RunFiles(str(other / "runs" / f"{uid}."))
+        before, after = ours.read(), theirs.read()
+        known, told = before[: whole_length(before)], after[: whole_length(after)]
+        more = len(told) > len(known) or theirs.messages() > ours.messages()
+        if told and more and told.startswith(known):
+            _copy(theirs.prefix, ours.prefix)
+            order = _first_record(Path(theirs.journal))
+            if order is not None:
+                _copy_revision(other, work_dir, order["revision"])
+            taken += 1
+    return taken
+
+
+def _copy(theirs: str, ours: str) -> None:
+    for name in ("files", "inbox"):
+        if os.path.isdir(theirs + name):
+            shutil.copytree(theirs + name, ours + name, symlinks=True, dirs_exist_ok=True)
+    for name in ("output.log", "journal.jsonl"):
+        if os.path.exists(theirs + name):
+            shutil.copy2(theirs + name, ours + name)
+
+
+def _copy_revision(other: Path, work_dir: Path, digest: str) -> None:
+    for source in (other / "revisions" / digest, *(other / "deps").glob(f"{digest}-*")):
+        target = work_dir / source.relative_to(other)
+        if source.is_dir() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            shutil.copytree(source, target, symlinks=True)
 
 
 def _below(work_dir: Path, folder: str) -> Iterator[Keepsake]:

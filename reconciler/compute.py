@@ -337,6 +337,18 @@ class Adapter(Protocol):
         """Read every journal, and say what is there. Raises UnavailableError."""
         ...
 
+    def home(self) -> str | None:
+        """Return the folder that holds everything of this platform here, if there is one."""
+        ...
+
+    def workers(self, home: str) -> int:
+        """Return how many workers are alive in such a folder, be it this adapter's own or a copy of it."""
+        ...
+
+    def take_newer(self, home: str) -> int:
+        """Take over the runs of which another such folder tells more than the own, and return how many."""
+        ...
+
     def keepsakes(self, uids: Sequence[str], digests: Sequence[str]) -> Iterator[Keepsake]:
         """Return what carrying on these runs, pinned to these revisions, needs elsewhere; none where the platform itself keeps it."""
         ...

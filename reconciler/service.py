@@ -3,13 +3,13 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from reconciler import follow, git, manifests, tombstones
+from reconciler import follow, git, installation, manifests, tombstones
 from reconciler.actions import Plan
 from reconciler.apply import Hands
 from reconciler.clock import Clock
@@ -32,7 +32,7 @@ from reconciler.unavailable import with_remarks
 from reconciler.values import frozen, made, mutable
 
 PROJECT_FILE = "ty-openworkflow.yaml"
-_PATIENCE = 30.0
+PATIENCE = 30.0
 
 
 Show = Callable[[Desired, Mapping[str, Any], Plan, float], None]
@@ -153,34 +153,17 @@ class Service:
     @cached_property
     def scope(self) -> str:
         """The random id of this installation; empty where nothing was ever written."""
-        try:
-            return (self.data_dir / "installation").read_text().strip()
-        except (FileNotFoundError, NotADirectoryError):
-            return ""
-
-    def _make_scope(self) -> None:
-        """Make the id of this installation, in a file of its own, so that it outlives the database."""
-        path = self.data_dir / "installation"
-        if path.exists():
-            return
-        import secrets
-
-        temporary = path.with_suffix(f".{os.getpid()}")
-        with open(temporary, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(secrets.token_hex(8) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(temporary, path)  # the first one counts
-        temporary.unlink()
-        self.__dict__.pop("scope", None)
+        return installation.scope_of(self.data_dir)
 
     @contextmanager
     def writing(self, who: str) -> Iterator[Store]:
         """Hold the pass lock, with the database open."""
-        _private(self.data_dir)
-        with FileLock(self.data_dir / "lock").held(who, _PATIENCE):
-            self._make_scope()
+        private(self.data_dir)
+        with FileLock(self.data_dir / "lock").held(who, PATIENCE):
+            if installation.check(self.data_dir):
+                self.progress("the state was another machine's: it goes on here (CI)")
+            if installation.make_scope(self.data_dir):
+                self.__dict__.pop("scope", None)
             store = self._opened()
             try:
                 with named_errors(store.path):
@@ -202,7 +185,7 @@ class Service:
             return open_store(self.data_dir)
 
     def _move_aside(self, why: DamagedStateError) -> None:
-        moved = move_aside(self.data_dir, f"damaged-{self.now_text()[:19].replace(':', '').replace('-', '').lower()}z")
+        moved = move_aside(self.data_dir, f"damaged-{self.moment()}")
         told = str(why).partition(":")[0]
         self.progress(f"{told}: moved to {moved}, and rebuilt from what run folders and tombstones prove")
 
@@ -383,6 +366,10 @@ class Service:
         """Return the present instant as files carry it."""
         return stamp(self.clock.now())
 
+    def moment(self) -> str:
+        """Return the present instant as names of files carry it."""
+        return f"{self.now_text()[:19].replace(':', '').replace('-', '').lower()}z"
+
     def read_code(self, code: Code) -> Mapping[str, bytes]:
         """Return the bytes of a workflow's code."""
         return manifests.read_code(code)
@@ -411,7 +398,7 @@ def shown(folder: str) -> str:
     return str(relative)
 
 
-def _private(folder: Path) -> None:
+def private(folder: Path) -> None:
     """Make the data folder, for its owner only. Raises InvalidError if that cannot be."""
     _check_is_folder(folder)
     try:

@@ -128,6 +128,10 @@ def _commands(only: str | None = None) -> "dict[str, Command]":
 
         names = {"cancel": request.cancel, "signal": request.signal, "rerun": request.rerun, "retry": request.retry, "replay": request.replay}
         commands |= names
+    if only in (None, "state"):
+        from reconciler.cli import state
+
+        commands |= {"state": state.state}
     if only in (None, "init", "doctor", "schema"):
         from reconciler.cli import setup
 
@@ -141,6 +145,7 @@ _GROUPS = {
     "Write manifests for me": ("deploy", "start", "delete"),
     "Requests": ("cancel", "signal", "rerun", "retry"),
     "Look": ("list", "status", "logs", "wait", "replay"),
+    "State": ("state",),
 }
 
 

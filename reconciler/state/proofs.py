@@ -81,3 +81,64 @@ def parent_attempt(store: Store, uid: str) -> int:
     """Return the attempt that the body of a run is in, 1 if it is not known."""
     row = store.db.execute("SELECT attempt FROM runs WHERE uid = :uid", {"uid": uid}).fetchone()
     return 1 if row is None else int(row[0])
+
+
+def unfinished(store: Store) -> dict[str, list[str]]:
+    """Return the uids of the runs that have not ended, by adapter."""
+    return _grouped(store, "SELECT adapter, uid FROM runs WHERE completed_at IS NULL ORDER BY uid")
+
+
+def claimed(store: Store) -> dict[str, list[str]]:
+    """Return the uids of unfinished runs that a platform has taken, by adapter."""
+    return _grouped(store, "SELECT adapter, uid FROM runs WHERE completed_at IS NULL AND confirmed ORDER BY uid")
+
+
+def needed_revisions(store: Store) -> dict[str, list[str]]:
+    """Return the deployed revisions that workflows and unfinished runs need, by adapter."""
+    return _grouped(
+        store,
+        """
+        SELECT adapter, digest FROM revisions
+         WHERE deployed_at IS NOT NULL
+           AND (digest IN (SELECT revision FROM workflows) OR digest IN (SELECT revision FROM runs WHERE completed_at IS NULL))
+         ORDER BY digest
+        """,
+    )
+
+
+def _grouped(store: Store, statement: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for adapter, name in store.db.execute(statement):
+        found.setdefault(adapter, []).append(name)
+    return found
+
+
+def ended(store: Store) -> list[dict[str, Any]]:
+    """Return the rows of all runs that have ended."""
+    cursor = store.db.execute("SELECT * FROM runs WHERE completed_at IS NOT NULL")
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def collected(store: Store) -> frozenset[str]:
+    """Return the uids of the runs of which only a row is left."""
+    return frozenset(row[0] for row in store.db.execute("SELECT uid FROM runs WHERE collected_at IS NOT NULL"))
+
+
+def count_runs(store: Store) -> int:
+    """Return how many runs are remembered."""
+    return int(store.db.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+
+def dangling(store: Store) -> list[str]:
+    """Say which rows contradict others."""
+    questions = {
+        "run {} has ended and has no end": "SELECT name FROM runs WHERE status IN ('completed', 'failed', 'canceled', 'skipped') AND completed_at IS NULL",
+        "run {} has an end and has not ended": """
+            SELECT name FROM runs WHERE status NOT IN ('completed', 'failed', 'canceled', 'skipped') AND completed_at IS NOT NULL
+        """,
+        "run {} names a revision that is not known": "SELECT name FROM runs WHERE revision NOT IN (SELECT digest FROM revisions)",
+        "workflow {} names a revision that is not known": "SELECT name FROM workflows WHERE revision NOT IN (SELECT digest FROM revisions)",
+        "messages for {}, which is no run": "SELECT DISTINCT uid FROM messages WHERE uid NOT IN (SELECT uid FROM runs)",
+    }
+    return [told.format(row[0]) for told, question in questions.items() for row in store.db.execute(question)]

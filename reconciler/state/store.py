@@ -117,6 +117,34 @@ def store_in_memory(data_dir: Path, copied: Store | None = None) -> Store:
     return Store(db, data_dir / NAME, writable=True)
 
 
+@contextmanager
+def snapshot(data_dir: Path, copy: Path) -> Iterator[Store]:
+    """Copy the database as it is at one moment, beside whoever writes it, and give the copy, brought up to date. Raises RejectedError without one."""
+    path = data_dir / NAME
+    if not path.exists():
+        message = f"{path} is not there: a pass or `ty-openworkflow state rebuild` makes it from what run folders prove"
+        raise RejectedError(message)
+    os.close(os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    source, db = _connect(path, "mode=rw"), _connect(copy, "mode=rw")
+    try:
+        with named_errors(path):
+            if _version(source, path) == 0:
+                message = f"{path} is empty: there is nothing to back up yet"
+                raise RejectedError(message)
+            source.backup(db)
+            if _version(db, path) < NEWEST:
+                _migrate(db)
+            wrong = db.execute("PRAGMA integrity_check").fetchone()[0]
+            if wrong != "ok":
+                message = f"{path} is damaged ({wrong}): {DAMAGED_ADVICE}"
+                raise DamagedStateError(message)
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            yield Store(db, copy, writable=False)
+    finally:
+        source.close()
+        db.close()
+
+
 def _connect(path: Path, how: str) -> sqlite3.Connection:
     name = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     uri = f"file:{name}?{how}"

@@ -291,6 +291,15 @@ class MemoryAdapter:
         self._up()
         return Inventory(dict.fromkeys(self.platform.journals), frozenset(self.platform.revisions))
 
+    def home(self) -> str | None:
+        return None
+
+    def workers(self, home: str) -> int:
+        return 0
+
+    def take_newer(self, home: str) -> int:
+        return 0
+
     def keepsakes(self, uids: Sequence[str], digests: Sequence[str]) -> Iterator[Keepsake]:
         return iter(())
 
