@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from reconciler.actions import Edit, Plan, Postpone
-from reconciler.apply import Applied, Hands, apply, record
+from reconciler.actions import Edit, End, Plan, Postpone
+from reconciler.apply import Applied, Failure, Hands, apply, record
+from reconciler.collection import collect, note_ends, remember
+from reconciler.errors import UnavailableError
 from reconciler.model import Desired, Place
 from reconciler.observe import Looks, news, observe, settled
 from reconciler.plan import Limits, decide, lost
@@ -84,6 +86,7 @@ class Reconciler:
             self._memory.looks.pop(uid, None)
         active = runs.active_runs(store, self._memory.rows)
         due = tuple(due for uid, run in active.items() for due in dues(run, observed.runs.get(uid)))
+        due += self._collect(desired, [*ended, *(action.run for action in plan.actions if isinstance(action, End))], active, applied)
         return Report(place, plan, applied, tuple(ended), active, due)
 
     def _due(self, recorded: Recorded, *, now: datetime) -> frozenset[str]:
@@ -111,6 +114,19 @@ class Reconciler:
             summary = {"changes": len(plan.changes), "failures": len(applied.failures), "rejected": len(plan.rejected), "held": len(plan.held)}
             with store.transaction():
                 events.add_pass(store, desired.place, folder=desired.folder, revision=revision, summary=summary, now=now)
+
+    def _collect(self, desired: Desired | None, ended: list[ActiveRun], active: Mapping[str, ActiveRun], applied: Applied) -> tuple[datetime, ...]:
+        """Remove what is no longer kept of ended runs; returns when to look again."""
+        store, now = self._hands.store, self._hands.clock.now()
+        if desired is not None:
+            remember(store, desired, now=now)
+        note_ends(store, ended, now=now)
+        try:
+            due = collect(store, self._hands.adapters, active, now=now)
+        except UnavailableError as error:
+            applied.failures.append(Failure("keep", "unavailable", str(error), again=True))
+            return ()
+        return () if due is None else (due,)
 
     def _is_new(self, desired: Desired, plan: Plan) -> bool:
         """Say whether a place becomes known by this pass: everything in its folder could be read, and nothing of it waits for a person's answer."""
