@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from reconciler.assets import asset
 from reconciler.errors import DamagedStateError, RejectedError, UnavailableError
@@ -13,6 +14,18 @@ from reconciler.journal import DAMAGED_ADVICE
 NAME = "state.db"
 NEWEST = 8
 _BUSY_SECONDS = 5
+
+
+class _Connection(sqlite3.Connection):
+    """A connection whose errors can always be read: those about a damaged schema quote bytes that are no text."""
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        """Execute one statement."""
+        try:
+            return super().execute(sql, parameters)
+        except UnicodeDecodeError as error:
+            message = "malformed database schema"
+            raise sqlite3.DatabaseError(message) from error
 
 
 class Store:
@@ -149,7 +162,7 @@ def _connect(path: Path, how: str) -> sqlite3.Connection:
     name = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     uri = f"file:{name}?{how}"
     with named_errors(path):
-        db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+        db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, factory=_Connection)
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA synchronous = FULL")
         return db
