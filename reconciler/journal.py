@@ -10,7 +10,9 @@ from reconciler.values import mutable
 
 PROTOCOL = 1
 RECONCILER = "reconciler"
-DAMAGED_ADVICE = "the next pass moves it aside and rebuilds what the run folders can prove (`ty-openworkflow state rebuild` does so now)"
+DAMAGED_ADVICE = (
+    "`ty-openworkflow state rebuild` moves it aside and takes in what run folders and tombstones prove; a pass that meets this does so by itself"
+)
 Record = Mapping[str, Any]
 
 

@@ -14,6 +14,7 @@ from reconciler.journal import DAMAGED_ADVICE
 NAME = "state.db"
 NEWEST = 8
 _BUSY_SECONDS = 5
+_MOST_SAID = 120
 
 
 class _Connection(sqlite3.Connection):
@@ -207,7 +208,7 @@ def named_errors(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         if type(error) not in (sqlite3.DatabaseError, sqlite3.OperationalError):
             raise
-        text = str(error)
+        text = " ".join(str(error).split())[:_MOST_SAID]
         if "locked" in text or "busy" in text:
             message = f"{path} is locked by another program; try again when it has ended"
             raise UnavailableError(message) from error
