@@ -269,7 +269,9 @@ class Service:
                     source = self.source(desired, dirty=False)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
                     told = partial(_tell, show, desired, source, begin)
-                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved, assume=assume, who=person() if assume else "")
+                    report = reconciler.run_pass(
+                        desired, revision=revision, show=told, approved=approved, assume=assume, who=person() if assume else ""
+                    )
                     passed.reports.append(report)
                     passed.desired.append(desired)
                     self._forget_finished(desired, store)

@@ -51,7 +51,7 @@ def wait():
         time.sleep(0.01)
 """
 KINDS = ("done", "failing", "live", "asleep", "waiting")
-pytestmark = pytest.mark.timeout(3600 if FULL else 240)
+pytestmark = pytest.mark.timeout(3600 if FULL or "TYOW_FLIPS" in os.environ else 240)
 
 
 def delete_database(site: Site) -> None:
