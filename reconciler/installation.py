@@ -1,10 +1,8 @@
 """What a data folder says of itself: the installation's id, the machine that it belongs to, and whether it was closed."""
 
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
-from shlex import quote
 
 from reconciler.errors import HeldError
 
@@ -22,6 +20,8 @@ def make_scope(data_dir: Path) -> bool:
     path = data_dir / ID
     if path.exists():
         return False
+    import secrets
+
     temporary = path.with_suffix(f".{os.getpid()}")
     _write(temporary, secrets.token_hex(8))
     with suppress(FileExistsError):
@@ -46,10 +46,9 @@ def check(data_dir: Path) -> bool:
 
     Raises HeldError for one that was closed, or copied from another machine: the runs in it may go on there.
     """
-    reopen = f"`ty-openworkflow --data-dir {quote(str(data_dir))} state restore --here`"
     fence = _text(data_dir / FENCE)
     if fence:
-        message = f"{data_dir} is closed ({fence}): nothing goes on here. If its runs go on nowhere else: {reopen}"
+        message = f"{data_dir} is closed ({fence}): nothing goes on here. If its runs go on nowhere else: {_reopen(data_dir)}"
         raise HeldError(message)
     before, now = _text(data_dir / MACHINE), machine()
     if not before or not now or before == now:
@@ -59,10 +58,14 @@ def check(data_dir: Path) -> bool:
     if os.environ.get("CI") == "true":
         _write(data_dir / MACHINE, now)
         return True
-    message = (
-        f"{data_dir} belongs to another machine, where its runs may go on: nothing is done here. If this is its only place from now on: {reopen}"
-    )
+    message = f"{data_dir} belongs to another machine, where its runs may go on: nothing is done here. If this is its only place from now on: {_reopen(data_dir)}"
     raise HeldError(message)
+
+
+def _reopen(data_dir: Path) -> str:
+    from shlex import quote
+
+    return f"`ty-openworkflow --data-dir {quote(str(data_dir))} state restore --here`"
 
 
 def settle(data_dir: Path) -> None:

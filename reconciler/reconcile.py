@@ -6,12 +6,12 @@ from datetime import datetime
 from reconciler.actions import Edit, End, Plan, Postpone
 from reconciler.apply import Applied, Failure, Hands, apply, record
 from reconciler.collection import collect, note_ends, remember
+from reconciler.compute import Adapter
 from reconciler.errors import UnavailableError
 from reconciler.model import Desired, Place
 from reconciler.observe import Looks, news, observe, settled
 from reconciler.plan import Limits, decide, lost
 from reconciler.plan.progress import dues
-from reconciler.rebuild import prepare
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.relations import answering
 from reconciler.state import Store, events, marks, messages, runs, workflows
@@ -66,7 +66,7 @@ class Reconciler:
         `assume` is what a person (`who`) says of runs that nothing here knows of: `start` or `done`.
         """
         store, clock = self._hands.store, self._hands.clock
-        prepare(store, self._hands.adapters, self._hands.progress, now=clock.now())
+        make_ready(store, self._hands.adapters, self._hands.progress, now=clock.now())
         recorded = load(store, desired, self._scope, self._memory.rows)
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
@@ -134,6 +134,14 @@ class Reconciler:
             return False
         whole = desired.complete and not desired.invalid and not any(not problem.warning for problem in desired.problems)
         return whole and not marks.is_registered(self._hands.store, desired.place, desired.lineage)
+
+
+def make_ready(store: Store, adapters: Mapping[str, Adapter], say: Callable[[str], None], *, now: datetime) -> None:
+    """Have a new database take in what is proven before anything is done with it; of one that has, nothing is asked."""
+    if not marks.is_ready(store):
+        from reconciler.rebuild import prepare
+
+        prepare(store, adapters, say, now=now)
 
 
 def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime) -> Plan:

@@ -21,8 +21,7 @@ from reconciler.instants import stamp
 from reconciler.locks import FileLock
 from reconciler.model import Code, Desired, Place
 from reconciler.plan import Limits
-from reconciler.rebuild import prepare, rebuild
-from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
+from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, make_ready, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
 from reconciler.registry import Adapters
 from reconciler.relations import input_fault
@@ -167,7 +166,7 @@ class Service:
             store = self._opened()
             try:
                 with named_errors(store.path):
-                    prepare(store, self.adapters, self.progress, now=self.clock.now())
+                    make_ready(store, self.adapters, self.progress, now=self.clock.now())
                     yield store
             except DamagedStateError as error:
                 store.close()
@@ -209,6 +208,8 @@ class Service:
             return store
         if not ((self.data_dir / tombstones.NAME).exists() or any(next(adapter.found(), None) for adapter in self.adapters.values())):
             return store
+        from reconciler.rebuild import rebuild
+
         fresh = store_in_memory(self.data_dir, store)
         rebuild(fresh, self.adapters, lambda _: None, now=self.clock.now())
         return fresh

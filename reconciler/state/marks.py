@@ -16,6 +16,17 @@ def mark(store: Store, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
+def is_ready(store: Store) -> bool:
+    """Say whether a database has taken in what is proven, and what it would take along with it is kept beside revisions."""
+    row = store.db.execute(
+        """
+        SELECT EXISTS (SELECT 1 FROM marks WHERE name = 'rebuilt')
+           AND NOT EXISTS (SELECT 1 FROM revisions WHERE deployed_at IS NOT NULL AND described = 0)
+        """
+    ).fetchone()
+    return bool(row[0])
+
+
 def set_mark(store: Store, name: str, value: str) -> None:
     """Set a mark."""
     store.db.execute("INSERT OR REPLACE INTO marks (name, value) VALUES (:name, :value)", {"name": name, "value": value})
