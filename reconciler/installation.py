@@ -41,7 +41,7 @@ def machine() -> str:
     return ""
 
 
-def check(data_dir: Path) -> bool:
+def check(data_dir: Path, *, look_only: bool = False) -> bool:
     """Check that a data folder may be written to from here; say whether it was another machine's, which is fine for CI: its state is carried in a cache.
 
     Raises HeldError for one that was closed, or copied from another machine: the runs in it may go on there.
@@ -52,11 +52,12 @@ def check(data_dir: Path) -> bool:
         raise HeldError(message)
     before, now = _text(data_dir / MACHINE), machine()
     if not before or not now or before == now:
-        if now and not before:
+        if now and not before and not look_only:
             _write(data_dir / MACHINE, now)
         return False
     if os.environ.get("CI") == "true":
-        _write(data_dir / MACHINE, now)
+        if not look_only:
+            _write(data_dir / MACHINE, now)
         return True
     message = f"{data_dir} belongs to another machine, where its runs may go on: nothing is done here. If this is its only place from now on: {_reopen(data_dir)}"
     raise HeldError(message)

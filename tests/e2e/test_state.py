@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from reconciler.assets import asset
-from tests.support.broken import ECHO
+from tests.support.broken import ECHO, failures
 from tests.support.cli import Cli
 from tests.support.site import Site, eventually
 
@@ -278,12 +278,14 @@ def test_a_data_folder_of_another_machine_goes_on_only_when_a_person_says_so_or_
 
     refused = used.pass_(expect=6)
     looked = used.statuses()
+    told = failures(used)
     in_ci = Cli(used.home, used.data, cwd=used.folder, env={**used.cli.env, "CI": "true"}).run("reconcile", "--once", str(used.folder))
     (used.data / "machine").write_text("0123456789abcdef\n")
     state(used, "restore", "--here")
     used.pass_()
 
     assert "belongs to another machine" in refused.stderr
+    assert "owner" in told
     assert sorted(path.name for path in used.data.iterdir()) == before
     assert looked == {"asleep": "waiting", "done": "completed"}
     assert "goes on here (CI)" in in_ci.stderr

@@ -199,7 +199,7 @@ def test_I5_killed_between_the_terminal_record_that_it_writes_itself_and_the_dat
         return int(calls), last
 
     total, _ = cancel(0)
-    points = range(1, total + 1) if FULL else sorted({*random.Random(total).sample(range(1, total + 1), 8), *range(total - 8, total + 1)})
+    points = range(1, total + 1) if FULL else sorted({*random.Random(total).sample(range(1, total + 1), 3), *range(total - 5, total + 1)})
     between = 0
     for point in points:
         _, last = cancel(point)
