@@ -12,10 +12,12 @@ from adapters.interpreters import Interpreter
 from adapters.runfiles import sync_folder
 from adapters.seals import Kept, difference, expected_of, touched, write
 from adapters.swap import exchange
-from reconciler.compute import Progress, Revision
+from reconciler.compute import Progress, Revision, revision_facts, revision_from
 from reconciler.digest import Json
-from reconciler.errors import RejectedError
+from reconciler.errors import DamagedError, RejectedError
+from reconciler.journal import decode_line, encode_line
 
+_DESCRIPTION = "revision.json"
 _RESOLVED = "resolved.json"
 _OLD = ".old"
 _DIGEST = 32
@@ -131,9 +133,10 @@ class Snapshots:
         link = snapshot / "node_modules"
         if interpreter.runtime != "node" or not modules.is_dir():
             return
-        if not link.is_symlink() or os.readlink(link) != str(modules):
+        target = os.path.relpath(modules, snapshot)  # so that the folder may be moved
+        if not link.is_symlink() or os.readlink(link) != target:
             temporary = snapshot / f".node_modules.{os.getpid()}"
-            temporary.symlink_to(modules)
+            temporary.symlink_to(target)
             temporary.rename(link)
         sync_folder(str(snapshot))
 
@@ -174,6 +177,25 @@ class Snapshots:
         under_way = self._installing.get(digest)
         if under_way is not None:
             under_way.abandon()
+
+    def describe(self, revision: Revision) -> None:
+        """Write what a lost database would need of a revision that is here; what is written already stays."""
+        target = self._revisions / revision.digest / _DESCRIPTION
+        if target.exists() or not target.parent.is_dir():
+            return
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        _write_durably(temporary, encode_line({"type": "revision", **revision_facts(revision)}))
+        temporary.rename(target)
+        sync_folder(str(target.parent))
+
+    def described(self, digest: str) -> Revision | None:
+        """Return what `describe` wrote, None if it is not there or damaged."""
+        try:
+            facts = decode_line((self._revisions / digest / _DESCRIPTION).read_bytes().rstrip(b"\n"))
+            return revision_from({name: value for name, value in facts.items() if name != "type"})
+        except (OSError, DamagedError, TypeError):
+            return None
 
     def remove(self, digest: str) -> None:
         """Remove a revision and what was installed for it."""

@@ -84,6 +84,14 @@ class Start:
 
 
 @frozen
+class Assume:
+    """Remember that a run has been carried out, because a person says so: nothing here proves it."""
+
+    run: ActiveRun
+    revision: Revision
+
+
+@frozen
 class Claim:
     """Hand a run to a worker under a claim. `cause` is `start`, `wake`, `message`, `takeover`, `resume`, `again` or `clean-up`."""
 
@@ -162,7 +170,7 @@ class Postpone:
     seconds: float | None = None
 
 
-Action = Deploy | RemoveWorkflow | Arm | Advance | Disarm | Start | Claim | Edit | Send | Fulfil | Cancel | Kill | End | Postpone
+Action = Deploy | RemoveWorkflow | Arm | Advance | Disarm | Start | Assume | Claim | Edit | Send | Fulfil | Cancel | Kill | End | Postpone
 
 
 @frozen
@@ -245,6 +253,8 @@ def change_of(action: Action) -> Change | None:
             return _change_of_schedule(action)
         case Start(run, _, reason):
             return Change("+", "run", run.name, "start", reason, run.source, None, {"incarnation": run.incarnation, "revision": run.revision.digest})
+        case Assume(run):
+            return Change("=", "run", run.name, "assume done", "a person says that it has run", run.source, None, {"incarnation": run.incarnation})
         case Claim(run, claim, cause, reason):
             return Change(">", "run", run.name, cause, reason, run.source, {"claim": run.claim}, {"claim": claim})
         case Edit(_, name, changes, reason, source):

@@ -198,6 +198,9 @@ def _declared(service: Service, row: Row) -> Run | None:
 def _request(service: Service, store: Store, row: Row, line: RunLine, how: Again, declared: Run | None) -> dict[str, Json]:
     """Return everything that the next incarnation is made of."""
     place = place_of(row)
+    if declared is None and row["collected_at"] is not None:
+        message = f"the input of run {row['name']!r} was collected, as `keep` says: declare it under another name to run it once more"
+        raise RejectedError(message)
     workflow = line.workflow if declared is None else declared.workflow
     known = workflows.known_workflows(store, place).get(workflow)
     revision, adapter = _revision(service, line, row, known, how)

@@ -38,6 +38,18 @@ class Revision:
     settings: Mapping[str, Json] = made(default_factory=dict)
 
 
+def revision_facts(revision: Revision) -> dict[str, Json]:
+    """Write a revision as a JSON value."""
+    env = [[variable.name, variable.value, variable.secret] for variable in revision.env]
+    facts = {name: getattr(revision, name) for name in ("digest", "workflow", "runtime", "entry", "version", "block", "settings")}
+    return {**facts, "env": env}
+
+
+def revision_from(facts: Mapping[str, Any]) -> Revision:
+    """Read what `revision_facts` wrote."""
+    return Revision(**{**facts, "env": tuple(EnvVar(*variable) for variable in facts["env"])})
+
+
 @frozen
 class Order:
     """One claim that a worker shall take. `first` is the run's first record; `alone` keeps others off its worker."""
@@ -196,6 +208,25 @@ class Found:
 
 
 @frozen
+class Inventory:
+    """Everything that a platform holds: uids with what is wrong with their journals (None: nothing), revisions, and what belongs to nothing."""
+
+    runs: Mapping[str, str | None] = made(default_factory=dict)
+    revisions: frozenset[str] = frozenset()
+    strays: tuple[str, ...] = ()
+
+
+@frozen
+class Keepsake:
+    """One file of a backup: its path below the platform's folder, and where it is. `whole_lines` of it count; `link` is the target of a link."""
+
+    name: str
+    path: str
+    whole_lines: bool = False
+    link: str | None = None
+
+
+@frozen
 class Verdict:
     """Whether a journal fits some code: how many of its requests the code has made, the first difference, and what the code would do next."""
 
@@ -254,6 +285,14 @@ class Adapter(Protocol):
         """Remove a revision that no run needs; one that is not there is fine."""
         ...
 
+    def describe(self, revision: Revision) -> None:
+        """Keep beside a deployed revision what a lost database would need of it. Idempotent."""
+        ...
+
+    def described(self, digest: str) -> Revision | None:
+        """Return what `describe` kept, None where that is gone."""
+        ...
+
     def observe(self, claims: Mapping[str, int]) -> dict[str, Observation]:
         """Say what is known of each uid; the number is the latest claim that was decided for it."""
         ...
@@ -306,7 +345,31 @@ class Adapter(Protocol):
         ...
 
     def found(self) -> Iterator[Found]:
-        """Return every run that the platform holds for this installation."""
+        """Return every run that the platform holds for this installation whose first record can be read. Raises UnavailableError."""
+        ...
+
+    def messages(self, uid: str) -> list[Mapping[str, Any]]:
+        """Return the messages in the inbox of a run, in their order; those that cannot be read are left out."""
+        ...
+
+    def inventory(self) -> Inventory:
+        """Read every journal, and say what is there. Raises UnavailableError."""
+        ...
+
+    def home(self) -> str | None:
+        """Return the folder that holds everything of this platform here, if there is one."""
+        ...
+
+    def workers(self, home: str) -> int:
+        """Return how many workers are alive in such a folder, be it this adapter's own or a copy of it."""
+        ...
+
+    def take_newer(self, home: str) -> int:
+        """Take over the runs of which another such folder tells more than the own, and return how many."""
+        ...
+
+    def keepsakes(self, uids: Sequence[str], digests: Sequence[str]) -> Iterator[Keepsake]:
+        """Return what carrying on these runs, pinned to these revisions, needs elsewhere; none where the platform itself keeps it."""
         ...
 
     def examine(self) -> list[Finding]:

@@ -29,6 +29,9 @@ class _Wanted:
 def deploy(hands: Hands, place: Place, folder: str, deploys: Sequence[Deploy], done: Applied) -> set[str]:
     """Deploy what is not ready and remember what is. Returns the digests that are not there yet."""
     errands = [_errand(hands, place, folder, one) for one in deploys if not one.ready]
+    for one in deploys:
+        if one.ready:
+            hands.adapters[one.workflow.adapter].describe(one.revision)
     late: set[str] = set()
     resolved: dict[str, Json] = {}
     if hands.errands is not None:
@@ -82,7 +85,9 @@ def _errand(hands: Hands, place: Place, folder: str, one: Deploy) -> Errand:
         hands.progress(f"workflow/{name}: {text}")
 
     def work() -> Json:
-        return adapter.deploy(one.revision, hands.read_code(one.workflow.code), say)
+        resolved = adapter.deploy(one.revision, hands.read_code(one.workflow.code), say)
+        adapter.describe(one.revision)
+        return resolved
 
     def give_up() -> None:
         adapter.abandon(digest)

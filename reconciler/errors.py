@@ -40,5 +40,15 @@ class UsageError(TyOpenworkflowError):
     exit_code = 64
 
 
+class HeldError(TyOpenworkflowError):
+    """Nothing is done until a person has said what is meant."""
+
+    exit_code = 6
+
+
 class DamagedError(TyOpenworkflowError):
     """A journal holds something that no crash can leave behind."""
+
+
+class DamagedStateError(DamagedError):
+    """The database holds something that the program did not write."""

@@ -19,7 +19,10 @@ Shown = tuple[Desired, Mapping[str, Any], Plan, float]
 
 @frozen
 class Wish:
-    """A pass over `folders` (none: over what is known), in a project and environment, for the objects in `only`; `approved` ones may go."""
+    """A pass over `folders` (none: over what is known), in a project and environment, for the objects in `only`; `approved` ones may go.
+
+    `assume` is what a person says of runs that nothing here knows of.
+    """
 
     folders: tuple[str, ...]
     who: str
@@ -27,6 +30,7 @@ class Wish:
     approved: tuple[str, ...] = ()
     project: str | None = None
     environment: str | None = None
+    assume: str = ""
 
 
 @frozen

@@ -280,7 +280,9 @@ class Loop:
         wish = grant.wish
         folders, only = [Path(folder) for folder in wish.folders], None if wish.only is None else frozenset(wish.only)
         try:
-            passed = grant.service.reconcile(folders, wish.who, show, only=only, approved=frozenset(wish.approved), eager=not grant.reports)
+            passed = grant.service.reconcile(
+                folders, wish.who, show, only=only, approved=frozenset(wish.approved), eager=not grant.reports, assume=wish.assume
+            )
         except TyOpenworkflowError as error:
             self._answer(grant, handover.refusal(error))
             return

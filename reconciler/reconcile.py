@@ -4,20 +4,24 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from reconciler import deploys, retrying
-from reconciler.actions import Edit, Plan, Postpone
+from reconciler.actions import Edit, End, Plan, Postpone
 from reconciler.apply import apply, record
 from reconciler.backoff import Pause
-from reconciler.hands import Applied, Hands
+from reconciler.collection import collect, note_ends
+from reconciler.collection import remember as remember_keep
+from reconciler.compute import Adapter
+from reconciler.errors import UnavailableError
+from reconciler.hands import Applied, Failure, Hands
 from reconciler.instants import stamp
 from reconciler.model import Desired, Place
 from reconciler.observe import Looks, news, observe, settled
-from reconciler.plan import Limits, decide
+from reconciler.plan import Limits, decide, lost
 from reconciler.plan.progress import dues
 from reconciler.reasons import FOR_A_PERSON
 from reconciler.recorded import ActiveRun, Recorded, overrides_of
 from reconciler.relations import answering
 from reconciler.remember import remember
-from reconciler.state import Store, messages, requests, runs, schedules, workflows
+from reconciler.state import Store, marks, messages, requests, runs, schedules, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
@@ -59,7 +63,7 @@ class Reconciler:
         self._hands, self._limits, self._scope = hands, limits, scope
         self._memory = Memory() if memory is None else memory
 
-    def run_pass(
+    def run_pass(  # noqa: PLR0913  # each one is a way in which a pass may differ
         self,
         desired: Desired | None,
         *,
@@ -69,16 +73,18 @@ class Reconciler:
         changed: frozenset[str] | None = None,
         eager: bool | None = None,
         deep: bool = False,
+        assume: str = "",
         who: str = "",
     ) -> Report:
         """Move the world one step towards the manifests; without manifests, carry on what is known.
 
         `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again. Who is `eager` tries at once what
-        failed before (by default who has no queue for slow calls: one call of a person, or of CI); `deep` looks at everything of a revision. `who` is
-        kept with the pass.
+        failed before (by default who has no queue for slow calls: one call of a person, or of CI); `deep` looks at everything of a revision.
+        `assume` is what a person says of runs that nothing here knows of: `start` or `done`. `who` is kept with the pass.
         """
         store, clock = self._hands.store, self._hands.clock
         began_at = clock.now()
+        make_ready(store, self._hands.adapters, self._hands.progress, now=began_at)
         back = Applied()
         deploys.collect(self._hands, back)
         recorded = self._load(desired, eager=self._hands.errands is None if eager is None else eager)
@@ -91,15 +97,14 @@ class Reconciler:
         recorded = with_pauses(recorded, retrying.pause(self._hands, back.paused))
         self._sweep(ended)
         recorded = answering(store, settled(recorded, fresh), observed)
-        observed = replace(
-            observed, statuses=dependencies(store, recorded), under_way=self._under_way(desired)
-        )  # also of runs whose end was just seen
-        plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved)
+        under_way = self._under_way(desired)
+        observed = replace(observed, statuses=dependencies(store, recorded), under_way=under_way)  # also of runs whose end was just seen
+        plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved, assume=assume)
         show(plan)
         place = NOWHERE if desired is None else desired.place
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
         if desired is not None:
-            self._register(desired)
+            self._register(desired, plan, "" if recorded.known else assume, who)
         history = {"who": who, "revision": revision, "began_at": began_at, "ended": len(ended) + len(applied.ended)}
         remember(store, desired, recorded.active, plan, applied, history, now=clock.now())
         for uid in applied.told:
@@ -107,6 +112,7 @@ class Reconciler:
         applied.failures[:0] = back.failures
         active = runs.active_runs(store, self._memory.rows)
         due = tuple(due for uid, run in active.items() for due in dues(run, observed.runs.get(uid)))
+        due += self._collect(desired, [*ended, *(action.run for action in plan.actions if isinstance(action, End))], active, applied)
         again = tuple(retrying.dues(store, desired, now=clock.now()))
         slots = schedules.next_instants(store)
         return Report(place, plan, applied, tuple(ended), active, (*due, *again, *slots), schedules.next_slots(store), again)
@@ -138,13 +144,44 @@ class Reconciler:
             if run.cancel is not None and run.adapter in self._hands.adapters:
                 self._hands.adapters[run.adapter].kill(run.uid)
 
-    def _register(self, desired: Desired) -> None:
+    def _register(self, desired: Desired, plan: Plan, answer: str, who: str) -> None:
         """Register the place at its first pass."""
         store, now = self._hands.store, self._hands.clock.now()
         known = workflows.place_known(store, desired.place)
         if known != (desired.lineage, desired.folder):
             with store.transaction():
                 workflows.save_place(store, desired.place, lineage=desired.lineage, folder=desired.folder, now=now)
+        if self._is_new(desired, plan):
+            with store.transaction():
+                marks.make_known(store, desired.place, desired.lineage, answer=answer, who=who, now=now)
+
+    def _collect(self, desired: Desired | None, ended: list[ActiveRun], active: Mapping[str, ActiveRun], applied: Applied) -> tuple[datetime, ...]:
+        """Remove what is no longer kept of ended runs; returns when to look again."""
+        store, now = self._hands.store, self._hands.clock.now()
+        if desired is not None:
+            remember_keep(store, desired, now=now)
+        note_ends(store, ended, now=now)
+        try:
+            due = collect(store, self._hands.adapters, active, now=now)
+        except UnavailableError as error:
+            applied.failures.append(Failure("keep", "unavailable", str(error), again=True))
+            return ()
+        return () if due is None else (due,)
+
+    def _is_new(self, desired: Desired, plan: Plan) -> bool:
+        """Say whether a place becomes known by this pass: everything in its folder could be read, and nothing of it waits for a person's answer."""
+        if plan.held and any(notice.reason == lost.REASON and notice.object.startswith("project/") for notice in plan.held):
+            return False
+        whole = desired.complete and not desired.invalid and not any(not problem.warning for problem in desired.problems)
+        return whole and not marks.is_registered(self._hands.store, desired.place, desired.lineage)
+
+
+def make_ready(store: Store, adapters: Mapping[str, Adapter], say: Callable[[str], None], *, now: datetime) -> None:
+    """Have a new database take in what is proven before anything is done with it; of one that has, nothing is asked."""
+    if not marks.is_ready(store):
+        from reconciler.rebuild import prepare
+
+        prepare(store, adapters, say, now=now)
 
 
 def with_pauses(recorded: Recorded, pauses: Mapping[str, Pause]) -> Recorded:
@@ -154,7 +191,8 @@ def with_pauses(recorded: Recorded, pauses: Mapping[str, Pause]) -> Recorded:
 
 def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime) -> Plan:
     """Return the plan of a pass without writing anything, also not what was seen."""
-    recorded = Recorded(scope=scope) if store is None else retrying.with_retries(store, load(store, desired, scope), eager=True, begun=now, now=now)
+    begun = Recorded(known=not desired.lineage, scope=scope) if store is None else load(store, desired, scope)
+    recorded = begun if store is None else retrying.with_retries(store, begun, eager=True, begun=now, now=now)
     observed = observe(desired, recorded, hands.adapters, {} if store is None else dependencies(store, recorded))
     recorded = settled(recorded, news(recorded, observed))
     if store is not None:
@@ -176,7 +214,9 @@ def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRow
     if desired is None:
         return recorded
     declared, known_schedules = workflows.known_workflows(store, desired.place), schedules.known_schedules(store, desired.place)
-    return replace(recorded, workflows=declared, runs=runs.latest_runs(store, desired.place, lines), schedules=known_schedules)
+    no_stranger = marks.is_known(store, desired.place, desired.lineage)
+    latest = runs.latest_runs(store, desired.place, lines)
+    return replace(recorded, workflows=declared, runs=latest, schedules=known_schedules, known=no_stranger)
 
 
 def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:

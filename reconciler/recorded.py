@@ -10,6 +10,9 @@ from reconciler.digest import Json
 from reconciler.model import TERMINAL, Place, Source, Status
 from reconciler.values import frozen, made
 
+# The token of a rerun that the journal of an older program does not tell: whatever the manifest says counts as done.
+UNKNOWN_TOKEN = "(unknown)"  # noqa: S105
+
 
 class RunLine(NamedTuple):
     """The little that a plan needs of a run that has ended or whose manifest is as it was."""
@@ -74,6 +77,7 @@ class ActiveRun:
     deployed: bool = True
     origin: Mapping[str, Any] = made(default_factory=dict)
     suspended_by: str = ""
+    rerun: str = ""
 
 
 def pending_run(*, created_at: datetime, **facts: Any) -> ActiveRun:

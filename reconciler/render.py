@@ -17,6 +17,7 @@ _STATUSES = {"completed": "green", "failed": "red", "canceled": "yellow", "skipp
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SHORT = 100
 _ASKED = {"suspend": "suspended", "resume": "resumed", "cancel": "canceled", "rerun": "run again"}
+_WIDEST = 100
 _MOST_STEPS, _FIRST_STEPS = 60, 20
 
 
@@ -92,7 +93,7 @@ def aligned(rows: Sequence[tuple[str, ...]], paint: Paint) -> list[str]:
     """Return rows as columns; the first column is a symbol and gives the colour."""
     if not rows:
         return []
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [min(_WIDEST, max(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]

@@ -3,36 +3,36 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from reconciler import follow, git, manifests
+from reconciler import follow, git, installation, manifests, tombstones
 from reconciler.actions import Plan
 from reconciler.clock import Clock
 from reconciler.compute import Adapter, Progress
 from reconciler.config import Settings
 from reconciler.digest import Json
 from reconciler.errands import Errands
-from reconciler.errors import InvalidError, RejectedError, UsageError
+from reconciler.errors import DamagedStateError, InvalidError, RejectedError, UsageError
 from reconciler.hands import Hands
 from reconciler.instants import stamp
 from reconciler.locks import FileLock, loop_lock
 from reconciler.model import Code, Desired, Place
 from reconciler.plan import Limits
-from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
+from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, make_ready, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
 from reconciler.registry import Adapters
 from reconciler.relations import input_fault
 from reconciler.secret import resolve
-from reconciler.state import Store, named_errors, open_store, read_store, runs, workflows
+from reconciler.state import Store, marks, move_aside, named_errors, open_store, read_store, runs, store_in_memory, workflows
 from reconciler.unavailable import with_remarks
 from reconciler.values import frozen, made, mutable
 
 PROJECT_FILE = "ty-openworkflow.yaml"
-_PATIENCE = 30.0
+PATIENCE = 30.0
 
 
 Show = Callable[[Desired, Mapping[str, Any], Plan, float], None]
@@ -181,38 +181,27 @@ class Service:
     @cached_property
     def scope(self) -> str:
         """The random id of this installation; empty where nothing was ever written."""
-        try:
-            return (self.data_dir / "installation").read_text().strip()
-        except (FileNotFoundError, NotADirectoryError):
-            return ""
-
-    def _make_scope(self) -> None:
-        """Make the id of this installation, in a file of its own, so that it outlives the database."""
-        path = self.data_dir / "installation"
-        if path.exists():
-            return
-        import secrets
-
-        temporary = path.with_suffix(f".{os.getpid()}")
-        with open(temporary, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(secrets.token_hex(8) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(temporary, path)  # the first one counts
-        temporary.unlink()
-        self.__dict__.pop("scope", None)
+        return installation.scope_of(self.data_dir)
 
     @contextmanager
     def writing(self, who: str) -> Iterator[Store]:
         """Hold the pass lock, with the database open."""
-        _private(self.data_dir)
-        with FileLock(self.data_dir / "lock").held(who, _PATIENCE):
-            self._make_scope()
+        private(self.data_dir)
+        with FileLock(self.data_dir / "lock").held(who, PATIENCE):
+            if installation.check(self.data_dir):
+                self.progress("the state was another machine's: it goes on here (CI)")
+            if installation.make_scope(self.data_dir):
+                self.__dict__.pop("scope", None)
             store = self._open()
             try:
                 with named_errors(store.path):
+                    make_ready(store, self.adapters, self.progress, now=self.clock.now())
                     yield store
+            except DamagedStateError as error:
+                self._kept = None
+                store.close()
+                self._move_aside(error)
+                raise
             finally:
                 if store is not self._kept:
                     store.close()
@@ -224,7 +213,11 @@ class Service:
             return kept
         if kept is not None:
             kept.close()
-        store = open_store(self.data_dir)
+        try:
+            store = open_store(self.data_dir)
+        except DamagedStateError as error:
+            self._move_aside(error)
+            store = open_store(self.data_dir)
         if self.is_loop:
             self._kept = store
             self._memory = Memory()
@@ -238,11 +231,16 @@ class Service:
             self._kept.close()
             self._kept = None
 
+    def _move_aside(self, why: DamagedStateError) -> None:
+        moved = move_aside(self.data_dir, f"damaged-{self.moment()}")
+        told = str(why).partition(":")[0]
+        self.progress(f"{told}: moved to {moved}, and rebuilt from what run folders and tombstones prove")
+
     @contextmanager
     def reading(self) -> Iterator[Store | None]:
         """Open the database without writing anything; None if there is none."""
         _check_is_folder(self.data_dir)
-        store = read_store(self.data_dir)
+        store = self._proven(read_store(self.data_dir))
         if store is None:
             yield None
             return
@@ -251,6 +249,18 @@ class Service:
                 yield store
         finally:
             store.close()
+
+    def _proven(self, store: Store | None) -> Store | None:
+        """Return a database with what the platforms can prove: the one that is there, else one in memory, since looking writes nothing."""
+        if store is not None and marks.mark(store, marks.REBUILT) is not None:
+            return store
+        if not ((self.data_dir / tombstones.NAME).exists() or any(next(adapter.found(), None) for adapter in self.adapters.values())):
+            return store
+        from reconciler.rebuild import rebuild
+
+        fresh = store_in_memory(self.data_dir, store)
+        rebuild(fresh, self.adapters, lambda _: None, now=self.clock.now())
+        return fresh
 
     def _hands(self, store: Store) -> Hands:
         limits = {"value": self.settings.limits.value, "calls": self.settings.limits.calls, "journal": self.settings.limits.journal}
@@ -286,15 +296,36 @@ class Service:
         approved: frozenset[str] = frozenset(),
         changed: frozenset[str] | None = None,
         eager: bool | None = None,
+        assume: str = "",
     ) -> Passed:
         """Run one pass over each folder (and with none over what is known), and return what came of it.
 
-        With `changed` only these runs are looked at again; `eager` as for `run_pass`. Beside a living loop it is the loop that makes the pass.
+        With `changed` only these runs are looked at again; `eager` and `assume` as for `run_pass`. Beside a living loop it is the loop that makes the
+        pass. Where the database turns out to be damaged, it was moved aside, and the pass is made over a new one.
         """
         if not self.is_loop and loop_lock(self.data_dir).busy():
-            handed = self._asked(folders, who, show, only, approved)
+            handed = self._asked(folders, who, show, only, approved, assume)
             if handed is not None:
                 return handed
+        options: dict[str, Any] = {"only": only, "approved": approved, "changed": changed, "eager": eager, "assume": assume}
+        try:
+            return self._reconcile(folders, who, show, **options)
+        except DamagedStateError:
+            self._memory = Memory()
+            return self._reconcile(folders, who, show, **{**options, "changed": None})
+
+    def _reconcile(
+        self,
+        folders: Sequence[Path],
+        who: str,
+        show: Show,
+        *,
+        only: frozenset[str] | None,
+        approved: frozenset[str],
+        changed: frozenset[str] | None,
+        eager: bool | None,
+        assume: str,
+    ) -> Passed:
         passed = Passed()
         with self.writing(who) as store:
             reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
@@ -305,7 +336,14 @@ class Service:
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
                     told = partial(_tell, show, desired, source, begin)
                     report = reconciler.run_pass(
-                        desired, revision=revision, show=told, approved=approved, changed=changed, eager=eager, who=self._signed(who)
+                        desired,
+                        revision=revision,
+                        show=told,
+                        approved=approved,
+                        changed=changed,
+                        eager=eager,
+                        assume=assume,
+                        who=self._signed(who),
                     )
                     passed.reports.append(report)
                     passed.desired.append(desired)
@@ -330,13 +368,15 @@ class Service:
         """Return what is kept of who runs a pass; those who ask a loop have signed already."""
         return who if self.is_loop else by(who)
 
-    def _asked(self, folders: Sequence[Path], who: str, show: Show, only: frozenset[str] | None, approved: frozenset[str]) -> Passed | None:
+    def _asked(
+        self, folders: Sequence[Path], who: str, show: Show, only: frozenset[str] | None, approved: frozenset[str], assume: str
+    ) -> Passed | None:
         """Let the living loop make a pass; None if it has ended meanwhile."""
         from reconciler import beside
         from reconciler.handover import Wish
 
         words = None if only is None else tuple(sorted(only))
-        wish = Wish(tuple(map(str, folders)), by(who), words, tuple(sorted(approved)), self.project, self.environment)
+        wish = Wish(tuple(map(str, folders)), by(who), words, tuple(sorted(approved)), self.project, self.environment, assume)
         told = beside.ask(self.data_dir, wish, self.clock)
         if told is None:
             return None
@@ -359,8 +399,9 @@ class Service:
     def register_new(self, folder: Path, lineage: str) -> None:
         """Remember the place of a new project, so that its own first pass is no loss of state."""
         with self.writing("init") as store, store.transaction():
-            place = Place(self.desired(folder, writing=False)[0].place.project, "default")
+            place = self.desired(folder, writing=False)[0].place
             workflows.save_place(store, place, lineage=lineage, folder=str(folder), now=self.clock.now())
+            marks.make_known(store, place, lineage, answer="init", who=person(), now=self.clock.now())
 
     def _forget_finished(self, desired: Desired, store: Store) -> None:
         """Remove the manifests that `start` wrote for runs that have ended: they leave a tombstone, not a file."""
@@ -442,6 +483,10 @@ class Service:
         """Return the present instant as files carry it."""
         return stamp(self.clock.now())
 
+    def moment(self) -> str:
+        """Return the present instant as names of files carry it."""
+        return f"{self.now_text()[:19].replace(':', '').replace('-', '').lower()}z"
+
     def read_code(self, code: Code) -> Mapping[str, bytes]:
         """Return the bytes of a workflow's code."""
         return manifests.read_code(code)
@@ -484,7 +529,7 @@ def shown(folder: str) -> str:
     return str(relative)
 
 
-def _private(folder: Path) -> None:
+def private(folder: Path) -> None:
     """Make the data folder, for its owner only. Raises InvalidError if that cannot be."""
     _check_is_folder(folder)
     try:

@@ -48,6 +48,8 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime, kno
         reason, message = _question(history, facts["name"]) or (reason, message)
     if status == "pending" and not reason and not facts["claim"]:
         reason, message = "concurrency", "waits in the queue for a pass with room for it"
+    if facts["collected_at"] is not None:
+        message = "its journal, input and output are gone, as `keep` says; that it has run is remembered"
     started_at = facts["started_at"] or (history.started_at if history is not None else None)
     overdue = completed_at is None and due_at is not None and due_at < _text(now)
     task = decode_json(facts["facts"]).get("task")

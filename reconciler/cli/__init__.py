@@ -140,6 +140,10 @@ def _commands(only: str | None = None) -> "dict[str, Command]":
         from reconciler.cli import hold
 
         commands |= {"suspend": hold.suspend, "resume": hold.resume}
+    if only in (None, "state"):
+        from reconciler.cli import state
+
+        commands |= {"state": state.state}
     if only in (None, "init", "doctor", "schema"):
         from reconciler.cli import setup
 
@@ -153,6 +157,7 @@ _GROUPS = {
     "Write manifests for me": ("deploy", "start", "delete"),
     "Requests": ("cancel", "signal", "rerun", "retry", "suspend", "resume"),
     "Look": ("list", "status", "events", "logs", "wait", "replay"),
+    "State": ("state",),
 }
 
 

@@ -96,6 +96,9 @@ def reconcile(
     until: Annotated[str | None, option("--until", help="parked: go on until no run is active.")] = None,
     gives_way: Annotated[bool, option("--give-way", help="With --until parked: end as soon as a loop begins. What `start` leaves behind.")] = False,
     timeout: TimeoutOption = None,
+    assume: Annotated[
+        str | None, option("--assume", help="start or done: what to think of runs that this machine has no memory of (held as state-unknown).")
+    ] = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
@@ -103,6 +106,9 @@ def reconcile(
     as_json = wants_json(output, as_json)
     if until not in (None, "parked"):
         message = f"--until {until}: only `--until parked` is known"
+        raise UsageError(message)
+    if assume not in (None, "start", "done"):
+        message = f"--assume {assume}: say `start` (they never ran anywhere) or `done` (they have run)"
         raise UsageError(message)
     patience = duration_option("--timeout", timeout)
     service = CONTEXT.service
@@ -121,7 +127,7 @@ def reconcile(
         show_problems(desired)
 
     who = "reconcile --once"
-    passed = service.reconcile(folders, who, show)
+    passed = service.reconcile(folders, who, show, assume=assume or "")
     if not passed.desired and not as_json:
         CONTEXT.say(f"Pass: {folders[0]}  nothing is declared here yet: `ty-openworkflow deploy` or `init DIR` begins")
     live = LiveLines(passed, quiet=as_json)

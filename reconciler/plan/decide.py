@@ -7,6 +7,7 @@ from reconciler.actions import (
     Action,
     Advance,
     Arm,
+    Assume,
     Cancel,
     Claim,
     Deploy,
@@ -41,7 +42,9 @@ from reconciler.values import frozen, made, replace
 
 _ORDER: dict[type, int] = {
     kind: place
-    for place, kind in enumerate((Deploy, Arm, Advance, Edit, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, Disarm, RemoveWorkflow))
+    for place, kind in enumerate(
+        (Deploy, Arm, Advance, Edit, Assume, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, Disarm, RemoveWorkflow)
+    )
 }
 
 
@@ -65,7 +68,14 @@ class Observed:
 
 
 def decide(
-    desired: Desired | None, recorded: Recorded, observed: Observed, limits: Limits, *, now: datetime, approved: frozenset[str] = frozenset()
+    desired: Desired | None,
+    recorded: Recorded,
+    observed: Observed,
+    limits: Limits,
+    *,
+    now: datetime,
+    approved: frozenset[str] = frozenset(),
+    assume: str = "",
 ) -> Plan:
     """Return what a pass would do. Without `desired` only runs that are known already are carried on."""
     actions: list[Action] = []
@@ -78,11 +88,11 @@ def decide(
         holdings = Holdings(observed.deployed, observed.absent, observed.altered, observed.unsure, observed.under_way)
         workflows = decide_workflows(desired, recorded, holdings, observed.gone, now=now)
         pinned_drift(workflows, desired, recorded, holdings)
-        runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input)
+        runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input, assume=assume)
         pruned = prune(desired, recorded, approved)
         actions += [*workflows.actions, *runs.actions, *pruned.actions]
         rejected += [*workflows.rejected, *runs.rejected]
-        held += pruned.held
+        held += [*runs.held, *pruned.held]
         unchanged = workflows.unchanged + runs.unchanged
         active = _as_edited(active, [*runs.actions, *pruned.actions], workflows.revisions)
         schedules = decide_schedules(Facts(desired, recorded, workflows.revisions, active, observed.gone, now, limits.input))
@@ -115,6 +125,7 @@ def decide(
         if isinstance(step, Claim)
         and not (desired is not None and step.run.place == desired.place and f"workflow/{step.run.workflow}" in broken)
         and (step.run.deployed or step.run.revision.digest in ready or step.run.revision.digest in workflows.waits)  # else nothing is there to start
+        and step.run.revision.runtime  # of some only the digest is known until they are deployed again
     ]
     wanted, postponed = held_back(wanted, workflows.waits, recorded.pauses)
     steps += postponed

@@ -77,5 +77,6 @@ def _next(request: Rerun, *, now: datetime) -> ActiveRun:
         priority=latest.priority,
         concurrency=data["concurrency"],
         source=Source(file, int(line or 0)),
+        rerun=latest.rerun,
         origin=data["origin"],
     )

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from reconciler.actions import Action, Edit, Notice, Start
+from reconciler.actions import Action, Assume, Edit, Notice, Start
 from reconciler.compute import Revision
 from reconciler.digest import Json, uid_of
 from reconciler.instants import milliseconds, stamp
 from reconciler.journal import decode_json, encode_json
 from reconciler.model import Desired, Run, Workflow
+from reconciler.plan import lost
 from reconciler.plan.workflows import owner_conflict
-from reconciler.recorded import Recorded, RunLine, pending_run
-from reconciler.values import made, mutable
+from reconciler.recorded import UNKNOWN_TOKEN, ActiveRun, Recorded, RunLine, pending_run
+from reconciler.values import made, mutable, replace
 
 Revisions = Mapping[str, tuple[Revision, Workflow | None, str]]
 
@@ -22,18 +23,28 @@ class RunPart:
 
     actions: list[Action] = made(default_factory=list)
     rejected: list[Notice] = made(default_factory=list)
+    held: list[Notice] = made(default_factory=list)
     unchanged: int = 0
     most_input: int = 0
 
 
-def decide_runs(desired: Desired, recorded: Recorded, revisions: Revisions, gone: frozenset[str], *, now: datetime, most_input: int = 0) -> RunPart:
-    """Decide what each declared run needs; one that has ended as it was declared needs nothing, for ever."""
+def decide_runs(
+    desired: Desired, recorded: Recorded, revisions: Revisions, gone: frozenset[str], *, now: datetime, most_input: int = 0, assume: str = ""
+) -> RunPart:
+    """Decide what each declared run needs; one that has ended as it was declared needs nothing, for ever.
+
+    Where nothing proves what was run before, `assume` says what a person answers of runs that are not known: `start`, `done`, or nothing yet.
+    """
     part = RunPart(most_input=most_input)
+    unproven: list[Run] = []
     folder = desired.folder
     for name, want in desired.runs.items():
         known = recorded.runs.get(name)
         if known is not None and known.ended and known.spec_hash == want.spec_hash and (not want.rerun or want.rerun == known.rerun):
             part.unchanged += 1
+            continue
+        if known is None and not recorded.known and assume != lost.START:
+            unproven.append(want)
             continue
         if known is None:
             _start(part, desired, recorded, revisions, want, 1, "", now=now)
@@ -41,13 +52,28 @@ def decide_runs(desired: Desired, recorded: Recorded, revisions: Revisions, gone
         conflict = None if known.ended else owner_conflict(folder, known.owner, gone)
         if conflict is not None:
             part.rejected.append(Notice(f"run/{name}", "conflict", conflict, want.source))
+        elif want.rerun and known.rerun == UNKNOWN_TOKEN:
+            part.actions.append(
+                Edit(known.uid, name, {"rerun": want.rerun}, "its token is taken for handled: no journal tells of another", want.source)
+            )
         elif want.rerun and want.rerun != known.rerun:
             _rerun(part, desired, recorded, revisions, want, known, f"rerun {want.rerun!r}", now=now)
         elif want.spec_hash != known.spec_hash:
             _changed(part, desired, recorded, revisions, want, known, now=now)
         else:
             _edit(part, desired, revisions, want, known)
+    if assume == lost.DONE:
+        part.actions += [_assumed(desired, recorded, revisions, want, now=now) for want in unproven]
+    else:
+        part.held += lost.unproven(desired, unproven)
     return part
+
+
+def _assumed(desired: Desired, recorded: Recorded, revisions: Revisions, want: Run, *, now: datetime) -> Assume:
+    """Return what makes a run a finished one that was carried out elsewhere."""
+    nothing = Revision("unknown", want.workflow, "", "")
+    revision, _, adapter = revisions.get(want.workflow, (nothing, None, ""))
+    return Assume(_pending(desired, recorded, want, 1, revision, adapter, now=now), revision)
 
 
 def _start(
@@ -64,7 +90,17 @@ def _start(
         part.rejected.append(Notice(f"run/{want.name}", "input-too-large", message, want.source))
         return
     revision, workflow, adapter = pinned
-    run = pending_run(
+    run = replace(
+        _pending(desired, recorded, want, incarnation, revision, adapter, now=now),
+        concurrency=0 if workflow is None else workflow.concurrency,
+        cancel="canceled by its manifest" if want.cancel else None,
+        deployed=workflow is None,  # a workflow of this folder is deployed by now, or in this very plan
+    )
+    part.actions.append(Start(run, want.rerun, why or f"of {want.workflow}"))
+
+
+def _pending(desired: Desired, recorded: Recorded, want: Run, incarnation: int, revision: Revision, adapter: str, *, now: datetime) -> ActiveRun:
+    return pending_run(
         uid=uid_of(desired.lineage or recorded.scope, desired.place.project, desired.place.environment, want.name, incarnation),
         place=desired.place,
         name=want.name,
@@ -79,12 +115,9 @@ def _start(
         facts=run_facts(want),
         suspend=want.suspend,
         priority=want.priority,
-        concurrency=0 if workflow is None else workflow.concurrency,
-        cancel="canceled by its manifest" if want.cancel else None,
         source=want.source,
-        deployed=workflow is None,  # a workflow of this folder is deployed by now, or in this very plan
+        rerun=want.rerun,
     )
-    part.actions.append(Start(run, want.rerun, why or f"of {want.workflow}"))
 
 
 def _rerun(part: RunPart, desired: Desired, recorded: Recorded, revisions: Revisions, want: Run, known: RunLine, why: str, *, now: datetime) -> None:

@@ -7,7 +7,7 @@ from reconciler.state.store import Store
 
 _COLUMNS = """
 uid, project, environment, name, incarnation, owner, source, workflow, revision, adapter, input, facts, status, reason, message, claim, attempt, deaths,
-cancel, suspend, created_at, started_at, completed_at, due_at, not_before, output, error, origin
+cancel, suspend, created_at, started_at, completed_at, due_at, not_before, output, error, origin, collected_at
 """
 Row = dict[str, Any]
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from reconciler.compute import Finished, LetGo, Live, Revision, Seen, Unclaimed
+from reconciler.compute import Finished, LetGo, Live, Revision, Seen, Unclaimed, revision_facts, revision_from
 from reconciler.digest import Json
+from reconciler.errors import DamagedStateError
 from reconciler.instants import stamp
-from reconciler.journal import decode_json, encode_json
-from reconciler.model import EnvVar, Place, Source, Status
+from reconciler.journal import DAMAGED_ADVICE, decode_json, encode_json
+from reconciler.model import Place, Source, Status
 from reconciler.reasons import reason_of_end
 from reconciler.recorded import ActiveRun, ChildRun, RunLine
 from reconciler.state.store import Store
@@ -87,10 +88,19 @@ def active_runs(store: Store, known: KnownRows | None = None) -> dict[str, Activ
     revisions: dict[str, Revision] = {}
     for row in cursor:
         before = known.get(row[0])
-        fresh[row[0]] = before if before is not None and before[0] == row else (row, _active(dict(zip(names, row, strict=True)), revisions))
+        fresh[row[0]] = before if before is not None and before[0] == row else (row, _whole(dict(zip(names, row, strict=True)), revisions))
     known.clear()
     known.update(fresh)
     return {uid: run for uid, (_, run) in fresh.items()}
+
+
+def _whole(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun:
+    """Return the run of a row. Raises DamagedStateError for one that this program did not write."""
+    try:
+        return _active(row, revisions)
+    except (ValueError, TypeError, KeyError) as error:
+        message = f"state.db is damaged (its row of run {row['name']!r}: {error}): {DAMAGED_ADVICE}"
+        raise DamagedStateError(message) from error
 
 
 def _active(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun:
@@ -128,6 +138,7 @@ def _active(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun
         not_before=_instant(row["not_before"]),
         source=source_from(row["source"]),
         origin=decode_json(row["origin"]),
+        rerun=row["rerun"],
     )
 
 
@@ -143,14 +154,12 @@ def source_from(text: str) -> Source:
 
 def revision_spec(revision: Revision) -> str:
     """Write a revision as it is kept."""
-    env = [[variable.name, variable.value, variable.secret] for variable in revision.env]
-    facts = {name: getattr(revision, name) for name in ("digest", "workflow", "runtime", "entry", "version", "block", "settings")}
-    return encode_json({**facts, "env": env})
+    return encode_json(revision_facts(revision))
 
 
-def revision_from(facts: Mapping[str, Any]) -> Revision:
+def revision_of_spec(text: str) -> Revision:
     """Read what `revision_spec` wrote."""
-    return Revision(**{**facts, "env": tuple(EnvVar(*variable) for variable in facts["env"])})
+    return revision_from(decode_json(text))
 
 
 def insert_run(store: Store, run: ActiveRun, rerun: str, *, now: datetime) -> bool:
@@ -300,6 +309,8 @@ def edit_run(store: Store, uid: str, changes: Mapping[str, Json]) -> None:
         "revision",
         "workflow",
         "adapter",
+        "origin",
+        "rerun",
     }
     names = sorted(set(changes) & allowed)
     store.db.execute(  # the names are of the list above

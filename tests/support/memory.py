@@ -11,6 +11,8 @@ from reconciler.compute import (
     Finished,
     Found,
     Gone,
+    Inventory,
+    Keepsake,
     LetGo,
     Live,
     Missing,
@@ -43,6 +45,7 @@ class Platform:
     printed: dict[str, bytes] = field(default_factory=dict)
     revisions: dict[str, dict[str, bytes]] = field(default_factory=dict)
     sealed: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    descriptions: dict[str, Revision] = field(default_factory=dict)
     alive: set[str] = field(default_factory=set)
     ordered: dict[str, int] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
@@ -288,6 +291,32 @@ class MemoryAdapter:
             history = self.history(uid)
             if history is not None:
                 yield Found(uid, history.order)
+
+    def describe(self, revision: Revision) -> None:
+        self._up()
+        self.platform.descriptions[revision.digest] = revision
+
+    def described(self, digest: str) -> Revision | None:
+        return self.platform.descriptions.get(digest)
+
+    def messages(self, uid: str) -> list[Mapping[str, Any]]:
+        return list(self.platform.inboxes.get(uid, ()))
+
+    def inventory(self) -> Inventory:
+        self._up()
+        return Inventory(dict.fromkeys(self.platform.journals), frozenset(self.platform.revisions))
+
+    def home(self) -> str | None:
+        return None
+
+    def workers(self, home: str) -> int:
+        return 0
+
+    def take_newer(self, home: str) -> int:
+        return 0
+
+    def keepsakes(self, uids: Sequence[str], digests: Sequence[str]) -> Iterator[Keepsake]:
+        return iter(())
 
     def examine(self) -> list[Finding]:
         return [Finding("memory", True, "here")]

@@ -541,3 +541,39 @@ def test_a_worker_that_had_no_room_for_its_last_record_is_no_dead_one(tmp_path: 
     after = adapter.history("u1")
     assert after is not None
     assert after.deaths == 0
+
+
+def test_what_a_lost_database_needs_is_kept_beside_a_revision_until_it_is_retired(harness: Harness) -> None:
+    harness.start(harness.open(), "echo", "u1")
+    revision = harness.order("echo", uid="u1").revision
+
+    before = harness.open().described(revision.digest)
+    for _ in range(2):
+        harness.open().describe(revision)
+
+    assert before is None
+    assert harness.open().described(revision.digest) == revision
+    assert harness.open().described("0" * 32) is None
+
+
+def test_an_inbox_can_be_read_back_in_its_order(harness: Harness) -> None:
+    harness.start(harness.open(), "wait", "u1")
+    sent = [{"type": "signal", "id": f"s{number}", "name": "other", "data": number} for number in range(3)]
+
+    for message in sent:
+        harness.open().send("u1", message)
+
+    assert harness.open().messages("u1") == sent
+    assert harness.open().messages("nobody") == []
+
+
+def test_an_inventory_has_every_run_and_revision_with_nothing_wrong(harness: Harness) -> None:
+    for uid in ("u1", "u2"):
+        harness.start(harness.open(), "echo", uid)
+        harness.until(harness.open(), uid, finished)
+
+    found = harness.open().inventory()
+
+    assert found.runs == {"u1": None, "u2": None}
+    assert harness.order("echo", uid="u1").revision.digest in found.revisions
+    assert found.strays == ()
