@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from reconciler.actions import Edit, Plan, Postpone
+from reconciler.actions import Edit, Notice, Plan, Postpone
 from reconciler.apply import Applied, Hands, apply, record
 from reconciler.model import Desired, Place
 from reconciler.observe import Looks, news, observe, settled
 from reconciler.plan import Limits, decide
+from reconciler.plan.approval import approved_objects
 from reconciler.plan.progress import dues
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.relations import answering
@@ -54,12 +55,18 @@ class Reconciler:
         show: Callable[[Plan], None] = lambda _: None,
         approved: frozenset[str] = frozenset(),
         changed: frozenset[str] | None = None,
+        held: tuple[Notice, ...] = (),
+        approve: str = "",
     ) -> Report:
         """Move the world one step towards the manifests; without manifests, carry on what is known.
 
-        `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again.
+        `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again. With `held` nothing of the
+        manifests is carried out, and the plan says why. `approve` is the digest of a plan whose held prunes may go.
         """
         store, clock = self._hands.store, self._hands.clock
+        place = NOWHERE if desired is None else desired.place
+        if held:
+            desired = None
         recorded = load(store, desired, self._scope, self._memory.rows)
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
@@ -69,9 +76,12 @@ class Reconciler:
         self._sweep(ended)
         recorded = answering(store, settled(recorded, fresh), observed)
         observed = replace(observed, statuses=dependencies(store, recorded))  # also of runs whose end was seen just now
-        plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved)
+        now = clock.now()
+        plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved)
+        if approve and (more := approved_objects(place, plan, approve)):
+            plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved | more)
+        plan = replace(plan, held=held + plan.held) if held else plan
         show(plan)
-        place = NOWHERE if desired is None else desired.place
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
         if desired is not None:
             self._remember(desired, plan, applied, revision)
@@ -96,7 +106,8 @@ class Reconciler:
         """Keep a row of a pass that did something, and register the place at its first pass."""
         store, now = self._hands.store, self._hands.clock.now()
         known = workflows.place_known(store, desired.place)
-        if known != (desired.lineage, desired.folder):
+        named = desired.place.project and (not desired.local or desired.place.project == "local")
+        if named and known != (desired.lineage, desired.folder):
             with store.transaction():
                 workflows.save_place(store, desired.place, lineage=desired.lineage, folder=desired.folder, now=now)
         if plan.actions:
@@ -105,14 +116,28 @@ class Reconciler:
                 events.add_pass(store, desired.place, folder=desired.folder, revision=revision, summary=summary, now=now)
 
 
-def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime) -> Plan:
-    """Return the plan of a pass without writing anything, also not what was seen."""
+def look(
+    store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime, held: tuple[Notice, ...] = (), before: str = ""
+) -> Plan:
+    """Return the plan of a pass without writing anything, also not what was seen. `before` is where the folder was until now."""
     recorded = Recorded(scope=scope) if store is None else load(store, desired, scope)
+    recorded = _moved(recorded, before, desired.folder) if before else recorded
     observed = observe(desired, recorded, hands.adapters, {} if store is None else dependencies(store, recorded))
     recorded = settled(recorded, news(recorded, observed))
     if store is not None:
         recorded = answering(store, recorded, observed)
-    return decide(desired, recorded, observed, limits, now=now)
+    plan = decide(desired, recorded, observed, limits, now=now)
+    return replace(plan, held=held + plan.held) if held else plan
+
+
+def _moved(recorded: Recorded, before: str, folder: str) -> Recorded:
+    """Return what is remembered as it will be once the property of a folder has moved along with it."""
+    return replace(
+        recorded,
+        workflows={name: replace(known, owner=folder) if known.owner == before else known for name, known in recorded.workflows.items()},
+        runs={name: run._replace(owner=folder) if run.owner == before else run for name, run in recorded.runs.items()},
+        active={uid: replace(run, owner=folder) if run.owner == before else run for uid, run in recorded.active.items()},
+    )
 
 
 def next_due(dues: Sequence[datetime], after: datetime) -> datetime | None:

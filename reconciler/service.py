@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from reconciler import follow, git, manifests
+from reconciler import follow, manifests
 from reconciler.actions import Plan
 from reconciler.apply import Hands
 from reconciler.clock import Clock
@@ -17,6 +17,7 @@ from reconciler.compute import Adapter, Progress
 from reconciler.config import Settings
 from reconciler.digest import Json
 from reconciler.errors import InvalidError, RejectedError, UsageError
+from reconciler.ground import PROJECT_FILE, Approach, Ground, Missed, hold_ground, read_folder, remember, source_of, take_over
 from reconciler.instants import stamp
 from reconciler.locks import FileLock
 from reconciler.model import Code, Desired, Place
@@ -26,11 +27,10 @@ from reconciler.recorded import ActiveRun
 from reconciler.registry import Adapters
 from reconciler.relations import input_fault
 from reconciler.secret import resolve
-from reconciler.state import Store, named_errors, open_store, read_store, runs, workflows
+from reconciler.state import Store, named_errors, open_store, places, read_store, runs, workflows
 from reconciler.unavailable import with_remarks
-from reconciler.values import frozen, made, mutable
+from reconciler.values import frozen, made, mutable, replace
 
-PROJECT_FILE = "ty-openworkflow.yaml"
 _PATIENCE = 30.0
 
 
@@ -51,7 +51,8 @@ class View:
 class Passed:
     """What `reconcile` did: a report for each place, the runs it waited for, and whether they ended in time.
 
-    A command that is `about` one object (`run/x`) answers for that one only.
+    A command that is `about` one object (`run/x`) answers for that one only. `halted` are the places of which nothing is carried out, `troubles`
+    say what else did not work.
     """
 
     reports: list[Report] = made(default_factory=list)
@@ -61,6 +62,8 @@ class Passed:
     in_time: bool = True
     about: str | None = None
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
+    halted: set[Place] = made(default_factory=set)
+    troubles: list[str] = made(default_factory=list)
 
     @property
     def held(self) -> bool:
@@ -73,7 +76,7 @@ class Passed:
         wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large", "edited-after-start", "child-workflow-missing", "signal-sent")
         objects = [failure.object for report in self.reports for failure in report.applied.failures]
         objects += [notice.object for report in self.reports for notice in report.plan.rejected if notice.reason in wrong]
-        return any(self.about in (None, name) for name in objects)
+        return bool(self.troubles) or any(self.about in (None, name) for name in objects)
 
 
 class Service:
@@ -86,6 +89,8 @@ class Service:
         self.data_dir = Path(settings.data_dir)
         self.local = self.data_dir / "manifests"
         self._memory = Memory()
+        self._missed = Missed()
+        self._fetched: Any = None
 
     @cached_property
     def adapters(self) -> Mapping[str, Adapter]:
@@ -107,22 +112,31 @@ class Service:
 
     # Folders and manifests
 
-    def folder(self, given: str | None) -> Path:
-        """Return the folder that is meant: the argument, else the nearest one with a project file, else the local one."""
+    def folder(self, given: str | None, *, committed: bool = False) -> Path:
+        """Return the folder that is meant: the argument, else the nearest one with a project file, else the local one.
+
+        A folder that is known need not be there any more, and one that is `committed` need not be in the work tree.
+        """
         if given is not None:
             folder = Path(given).expanduser()
-            if not folder.is_dir():
+            path = folder.resolve() if ".." in folder.parts else Path(os.path.abspath(folder))
+            if not folder.is_dir() and not committed and not self._holds(path):
                 message = f"{given} is not a folder" if folder.exists() else f"{given} does not exist"
                 raise UsageError(message)
-            return folder.resolve()
+            return path
         here = Path.cwd()
         for folder in (here, *here.parents):
             if (folder / PROJECT_FILE).is_file():
                 return folder
         return self.local
 
-    def desired(self, folder: Path, *, writing: bool) -> list[Desired]:
-        """Return what a folder declares, for each place; the local folder may be of several, and need not exist."""
+    def _holds(self, folder: Path) -> bool:
+        """Say whether a folder holds a place, so that it is missed when it is not there."""
+        with self.reading() as store:
+            return store is not None and bool(places.places_in(store, str(folder)))
+
+    def desired(self, folder: Path, *, writing: bool, tree: Path | None = None) -> list[Desired]:
+        """Return what a folder declares, for each place; the local folder may be of several, and need not exist. `tree` has the files of a commit."""
         options = manifests.LoadOptions(
             environment=self.environment or self.settings.environment or None,
             default_adapter=self.settings.default_adapter,
@@ -130,6 +144,7 @@ class Service:
             cache_dir=self.data_dir / "cache",
             write_cache=writing,
             wait_unstable=True,
+            tree=tree,
         )
         if folder == self.local:
             return [with_remarks(one) for one in manifests.load_local(folder, options)] if folder.is_dir() else []
@@ -139,13 +154,26 @@ class Service:
             raise UsageError(message)
         return [desired]
 
-    def source(self, desired: Desired, *, dirty: bool) -> dict[str, Any]:
-        """Return where a plan comes from."""
-        head = git.head_of(Path(desired.folder))
-        facts: dict[str, Any] = {"folder": shown(desired.folder), "project": desired.place.project, "environment": desired.place.environment}
-        if head is not None:
-            facts |= {"branch": head.branch, "commit": head.commit, "dirty": git.is_dirty(Path(desired.folder)) if dirty else None}
-        return facts
+    def _grounds(self, folder: Path, store: Store | None, approach: Approach, *, writing: bool) -> list[Ground]:
+        """Return what a folder declares for each place, with what holds it."""
+        if folder == self.local:
+            found = self.desired(folder, writing=writing) if store is None or not writing else self._declared(folder, store)
+            return [hold_ground(Ground(desired), store, self.clock, approach) for desired in found]
+        if approach.ref:
+            from reconciler.committed import read_commit
+
+            keep = self.data_dir / "git" if writing else None
+            return read_commit(folder, lambda tree: self.desired(folder, writing=writing, tree=tree), store, self.clock, approach, keep)
+        return read_folder(folder, partial(self.desired, folder, writing=writing), store, self.clock, approach, self._missed)
+
+    def _pull(self, folders: Sequence[Path], approach: Approach) -> list[str]:
+        """Fetch what is to be read from a commit; returns what did not work."""
+        if approach.pull is None:
+            return []
+        from reconciler import committed
+
+        self._fetched = self._fetched or committed.Fetched()
+        return committed.pull(folders, approach, self._fetched)
 
     # State
 
@@ -214,15 +242,19 @@ class Service:
 
     # Plans and passes
 
-    def plan(self, folder: Path) -> list[View]:
-        """Return the plans of a folder; nothing at all is written."""
+    def plan(self, folder: Path, approach: Approach = Approach()) -> list[View]:  # noqa: B008
+        """Return the plans of a folder; nothing at all is written, unless something is to be fetched. Raises UnavailableError."""
+        for trouble in self._pull([folder], approach):
+            self.progress(trouble)
         views = []
-        for desired in self.desired(folder, writing=False):
-            begin = time.perf_counter()
-            with self.reading() as store:
+        with self.reading() as store:
+            for ground in self._grounds(folder, store, approach, writing=False):
+                begin, desired = time.perf_counter(), ground.desired
                 hands = self._hands(store)  # type: ignore[arg-type]  # looking only reads
-                plan = look(store, desired, hands, self.limits, self.scope, now=self.clock.now())
-            views.append(View(desired, plan, self.source(desired, dirty=True), time.perf_counter() - begin))
+                now = self.clock.now()
+                plan = look(store, desired, hands, self.limits, self.scope, now=now, held=ground.held, before=ground.before)
+                source = source_of(ground, shown(desired.folder), dirty=not approach.ref)
+                views.append(View(desired, plan, source, time.perf_counter() - begin))
         return views
 
     def reconcile(
@@ -233,20 +265,24 @@ class Service:
         *,
         only: frozenset[str] | None = None,
         approved: frozenset[str] = frozenset(),
+        approach: Approach = Approach(),  # noqa: B008
     ) -> Passed:
         """Run one pass over each folder (and with none over what is known), and return what came of it."""
-        passed = Passed()
+        passed = Passed(troubles=self._pull(folders, approach))
         with self.writing(who) as store:
             reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
             for folder in folders:
-                for desired in self._declared(folder, store):
-                    begin = time.perf_counter()
-                    source = self.source(desired, dirty=False)
+                for ground in self._grounds(folder, store, approach, writing=True):
+                    begin, desired = time.perf_counter(), ground.desired
+                    source = source_of(ground, shown(desired.folder), dirty=False)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
                     told = partial(_tell, show, desired, source, begin)
-                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved)
-                    passed.reports.append(report)
+                    take_over(store, ground)
+                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved, held=ground.held, approve=approach.approve)
+                    remember(store, ground, now=self.clock.now())
+                    passed.reports.append(replace(report, dues=(*report.dues, *ground.dues)))
                     passed.desired.append(desired)
+                    passed.halted |= {desired.place} if ground.held else set()
                     self._forget_finished(desired, store)
             if not folders:
                 passed.reports.append(reconciler.run_pass(None))
@@ -264,7 +300,7 @@ class Service:
         found = self.desired(folder, writing=True)
         if folder == self.local:
             places = {desired.place for desired in found}
-            found += [Desired(str(folder), place) for place in workflows.places_of(store, str(folder)) if place not in places]
+            found += [Desired(str(folder), place, local=True) for place in workflows.places_of(store, str(folder)) if place not in places]
         return found
 
     def register_new(self, folder: Path, lineage: str) -> None:
@@ -289,7 +325,8 @@ class Service:
     ) -> Passed:
         """Go on with passes until these runs have ended, or (with `parked`) until none of them is active."""
         question = follow.parked(uids) if parked else follow.none_of(uids)
-        again = list(passed.desired) if any(needs_manifests_again(report.plan) for report in passed.reports) else []
+        again = [desired for desired in passed.desired if desired.place not in passed.halted]
+        again = again if any(needs_manifests_again(report.plan) for report in passed.reports) else []
 
         def next_pass(changed: frozenset[str] | None) -> Report:
             with self.writing(who) as store:

@@ -11,13 +11,17 @@ from reconciler.cli.options import Argument, option
 from reconciler.cli.outcome import LiveLines, close
 from reconciler.duration import parse_duration
 from reconciler.errors import UsageError
+from reconciler.ground import Approach
 from reconciler.model import Desired
+from reconciler.plan.approval import SHORT, digest_of_plan, held_objects
 from reconciler.render import head_line, plan_footer, plan_lines, plural
 from reconciler.service import View
 
 DirArgument = Annotated[str | None, Argument("[DIR]", "Folder of manifests; default: the project around here, else the local folder.")]
 OutputOption = Annotated[str, option("-o", "--output", help="text or json")]
 JsonOption = Annotated[bool, option("--json", help="The same as -o json.")]
+GitOption = Annotated[str | None, option("--git", help="Read this branch, tag or commit instead of the work tree.")]
+PullOption = Annotated[str | None, option("--pull", help="With --git: fetch it first, at most this often, such as 1m.")]
 TimeoutOption = Annotated[str | None, option("--timeout", help="Give up waiting after this long, such as 90s or 10m (exit 5).")]
 
 
@@ -47,21 +51,27 @@ def validate(
 def plan(
     directory: DirArgument = None,
     detailed: Annotated[bool, option("--detailed-exitcode", help="Exit 2 if there are changes.")] = False,
-    output: OutputOption = "text",
+    git: GitOption = None,
+    pull: PullOption = None,
+    output: Annotated[str, option("-o", "--output", help="text, json, or markdown for a comment on a pull request")] = "text",
     as_json: JsonOption = False,
 ) -> int:
     """Show what a pass would do. Nothing is written, also no state."""
-    as_json = wants_json(output, as_json)
+    as_json = wants_json(output, as_json, ("text", "json", "markdown"))
     service = CONTEXT.service
-    folder = service.folder(directory)
-    shown = service.plan(folder)
-    if as_json:
+    folder = service.folder(directory, committed=git is not None)
+    shown = service.plan(folder, approach_of(git, pull))
+    if output == "markdown" and not as_json:
+        from reconciler.markdown import plan_markdown
+
+        CONTEXT.say(*(line for view in shown for line in plan_markdown(view.desired, view.plan, view.source)))
+    elif as_json:
         documents = [views.plan_view(view.plan, view.source) for view in shown]
         CONTEXT.json(documents[0] if len(documents) == 1 else documents)
     elif not shown:
         CONTEXT.say(f"Plan: {folder}  nothing is declared here yet: `ty-openworkflow deploy` or `init DIR` begins")
     for view in shown:
-        if not as_json:
+        if not as_json and output == "text":
             _show_plan(view)
     if any(_has_errors(view.desired) for view in shown):
         return 3
@@ -72,7 +82,24 @@ def plan(
 
 def _show_plan(view: View) -> None:
     CONTEXT.say(head_line("Plan", view.source), *plan_lines(view.plan, CONTEXT.paint), plan_footer(view.plan, view.seconds))
+    CONTEXT.say(*approval_lines(view.desired, view.plan))
     show_problems(view.desired)
+
+
+def approval_lines(desired: Desired, plan: Plan) -> list[str]:
+    """Say how what is held goes through, where a person may say so."""
+    if not held_objects(plan):
+        return []
+    return [f"To prune what is held: `ty-openworkflow reconcile --once --approve {digest_of_plan(desired.place, plan)[:SHORT]}`, for this plan only"]
+
+
+def approach_of(git: str | None, pull: str | None, *, accept_branch: bool = False, approve: str | None = None) -> Approach:
+    """Read how the folders of a command are to be taken. Raises UsageError."""
+    patience = duration_option("--pull", pull)
+    if patience is not None and git is None:
+        message = "--pull fetches what --git names: say which branch, such as --git main --pull 1m"
+        raise UsageError(message)
+    return Approach(git or "", patience, accept_branch, approve or "")
 
 
 def show_problems(desired: Desired) -> None:
@@ -91,6 +118,12 @@ def reconcile(
     wait: Annotated[bool, option("--wait", help="Go on until the declared runs have ended.")] = False,
     until: Annotated[str | None, option("--until", help="parked: go on until no declared run is active.")] = None,
     timeout: TimeoutOption = None,
+    git: GitOption = None,
+    pull: PullOption = None,
+    accept_branch: Annotated[
+        bool, option("--accept-branch", help="Go on although the work tree is on another branch, and remember that one.")
+    ] = False,
+    approve: Annotated[str | None, option("--approve", help="Prune what is held, if the plan still has this digest.")] = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
@@ -104,7 +137,9 @@ def reconcile(
         raise UsageError(message)
     patience = duration_option("--timeout", timeout)
     service = CONTEXT.service
-    folders = [service.folder(directory) for directory in directories] or [service.folder(None)]
+    approach = approach_of(git, pull, accept_branch=accept_branch, approve=approve)
+    committed = git is not None
+    folders = [service.folder(directory, committed=committed) for directory in directories] or [service.folder(None, committed=committed)]
     documents: list[dict[str, Any]] = []
 
     def show(desired: Desired, source: Mapping[str, Any], plan: Plan, seconds: float) -> None:
@@ -112,10 +147,11 @@ def reconcile(
             documents.append(views.plan_view(plan, source))
             return
         CONTEXT.say(head_line("Pass", source), *plan_lines(plan, CONTEXT.paint), plan_footer(plan, seconds))
+        CONTEXT.say(*approval_lines(desired, plan))
         show_problems(desired)
 
     who = "reconcile --once"
-    passed = service.reconcile(folders, who, show)
+    passed = service.reconcile(folders, who, show, approach=approach)
     if not passed.desired and not as_json:
         CONTEXT.say(f"Pass: {folders[0]}  nothing is declared here yet: `ty-openworkflow deploy` or `init DIR` begins")
     live = LiveLines(passed, quiet=as_json)

@@ -50,7 +50,7 @@ def decide(
     if desired is not None:
         workflows = decide_workflows(desired, recorded, observed.deployed, observed.absent, observed.gone)
         runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input)
-        pruned = prune(desired, recorded, approved)
+        pruned = prune(desired, recorded, approved, now=now)
         actions += [*workflows.actions, *runs.actions, *pruned.actions]
         rejected += [*workflows.rejected, *runs.rejected]
         held += pruned.held
