@@ -135,7 +135,7 @@ class Service:
         with self.reading() as store:
             return store is not None and bool(places.places_in(store, str(folder)))
 
-    def desired(self, folder: Path, *, writing: bool, tree: Path | None = None) -> list[Desired]:
+    def desired(self, folder: Path, *, writing: bool, tree: Path | None = None, waits: bool = True) -> list[Desired]:
         """Return what a folder declares, for each place; the local folder may be of several, and need not exist. `tree` has the files of a commit."""
         options = manifests.LoadOptions(
             environment=self.environment or self.settings.environment or None,
@@ -143,7 +143,7 @@ class Service:
             enabled_adapters=self.enabled,
             cache_dir=self.data_dir / "cache",
             write_cache=writing,
-            wait_unstable=True,
+            wait_unstable=waits,
             tree=tree,
         )
         if folder == self.local:
@@ -164,7 +164,7 @@ class Service:
 
             keep = self.data_dir / "git" if writing else None
             return read_commit(folder, lambda tree: self.desired(folder, writing=writing, tree=tree), store, self.clock, approach, keep)
-        return read_folder(folder, partial(self.desired, folder, writing=writing), store, self.clock, approach, self._missed)
+        return read_folder(folder, partial(self.desired, folder, writing=writing, waits=approach.patient), store, self.clock, approach, self._missed)
 
     def _pull(self, folders: Sequence[Path], approach: Approach) -> list[str]:
         """Fetch what is to be read from a commit; returns what did not work."""

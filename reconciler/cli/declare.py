@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 from reconciler import manifests, views
@@ -27,17 +28,19 @@ TimeoutOption = Annotated[str | None, option("--timeout", help="Give up waiting 
 
 def validate(
     directory: DirArgument = None,
-    output: Annotated[str, option("-o", "--output", help="text, json or github")] = "text",
+    output: Annotated[str, option("-o", "--output", help="text, json, github, junit or sarif")] = "text",
     as_json: JsonOption = False,
 ) -> int:
     """Check every manifest of a folder, and show all problems at once."""
-    wants_json(output, as_json, ("text", "json", "github"))
+    wants_json(output, as_json, ("text", "json", "github", "junit", "sarif"))
     service = CONTEXT.service
     found = service.desired(service.folder(directory), writing=False)
     problems = [problem for desired in found for problem in desired.problems]
     folder = found[0].folder if found else str(service.local)
-    for line in manifests.report(problems, "json" if as_json else output, folder=folder):
-        CONTEXT.say(line)
+    if output in ("junit", "sarif") and not as_json:
+        CONTEXT.say(_for_ci(found, output, folder))
+    else:
+        CONTEXT.say(*manifests.report(problems, "json" if as_json else output, folder=folder))
     objects = sum(len(desired.workflows) + len(desired.runs) + len(desired.schedules) for desired in found)
     errors = [problem for problem in problems if not problem.warning]
     if output == "text" and not as_json:
@@ -46,6 +49,17 @@ def validate(
         counts = (plural(objects, "object"), plural(len(errors), "error"), plural(remarks, "warning"), f"{plural(foreign, 'document')} of others")
         CONTEXT.say(", ".join(counts))
     return 3 if errors else 0
+
+
+def _for_ci(found: list[Desired], output: str, folder: str) -> str:
+    from reconciler.cli import VERSION
+    from reconciler.git.heads import repository_of
+    from reconciler.manifests.ci import junit, sarif
+
+    if output == "junit":
+        return junit(found)
+    repository = repository_of(Path(folder))
+    return sarif(found, version=VERSION, root=str(repository.root) if repository is not None else "")
 
 
 def plan(

@@ -45,18 +45,18 @@ def _branch(about: str, desired: Desired, standing: Standing, known: KnownPlace 
     way = "`reconcile --accept-branch` lets it through"
     if desired.branch and desired.branch not in standing.branches:
         return [
-            Notice(about, "wrong-branch", f"nothing is carried out: the work tree is on {here}, and the project says branch {desired.branch}; {way}")
+            Notice(about, "wrong-branch", f"nothing is carried out: this is {here}, and the project says branch {desired.branch}; {way}")
         ]
     before = frozenset() if known is None else known.branches
     if before and not before & standing.branches:
-        message = f"nothing is carried out: the work tree is on {here}, and the last pass was on {' or '.join(sorted(before))}; {way}"
+        message = f"nothing is carried out: this is {here}, and the last pass was on {' or '.join(sorted(before))}; {way}"
         return [Notice(about, "branch-changed", message)]
     return []
 
 
 def _named(standing: Standing) -> str:
     if standing.branch:
-        return standing.branch
+        return f"branch {standing.branch}"
     named = f" ({', '.join(sorted(standing.branches))})" if standing.branches else ", which is no branch's commit here"
     return f"the detached commit {standing.commit[:12]}{named}"
 
