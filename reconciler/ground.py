@@ -145,10 +145,10 @@ def _moving(ground: Ground, clock: Clock) -> Ground:
 
 
 def unreadable(folder: Path, store: Store | None, error: UnreadableError) -> list[Ground]:
-    """Return the places that a folder holds which cannot be read: what they had stays as it is."""
+    """Return the places that a folder holds which cannot be read: for a pass, what they had stays as it is; a plan has nothing to show."""
     reason, what = ("folder-unreadable", f"{error}") if os.path.lexists(folder) else ("folder-missing", f"{folder} is not there")
     message = f"nothing is carried out: {what}. Put it back, and everything is as it was"
-    found = [] if store is None else places.places_in(store, str(folder))
+    found = [] if store is None or not store.writable else places.places_in(store, str(folder))
     return [
         Ground(
             Desired(str(folder), known.place, known.lineage, complete=False),

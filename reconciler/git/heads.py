@@ -13,7 +13,7 @@ _OPERATIONS = (
     ("rebase-apply", "rebase-in-progress"),
     ("CHERRY_PICK_HEAD", "cherry-pick-in-progress"),
     ("REVERT_HEAD", "revert-in-progress"),
-    ("sequencer", "cherry-pick-in-progress"),
+    ("sequencer", ""),
     ("BISECT_LOG", "bisect-in-progress"),
     ("index.lock", "git-busy"),
 )
@@ -76,7 +76,16 @@ def standing_of(folder: Path) -> Standing | None:
 
 def operation_in(git: Path) -> str:
     """Return what is under way in a work tree, as a reason, or nothing. What is shared with other work trees is not looked at."""
-    return next((reason for name, reason in _OPERATIONS if (git / name).exists()), "")
+    return next((reason or _sequence(git) for name, reason in _OPERATIONS if (git / name).exists()), "")
+
+
+def _sequence(git: Path) -> str:
+    """Return what a series of commits is being made of, between two of them."""
+    try:
+        reverts = (git / "sequencer" / "todo").read_text(errors="replace").startswith("revert")
+    except OSError:
+        reverts = False
+    return "revert-in-progress" if reverts else "cherry-pick-in-progress"
 
 
 def branches_at(repository: Repository, commit: str) -> frozenset[str]:
