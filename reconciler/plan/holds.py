@@ -44,9 +44,7 @@ def _branch(about: str, desired: Desired, standing: Standing, known: KnownPlace 
     here = _named(standing)
     way = "`reconcile --accept-branch` lets it through"
     if desired.branch and desired.branch not in standing.branches:
-        return [
-            Notice(about, "wrong-branch", f"nothing is carried out: this is {here}, and the project says branch {desired.branch}; {way}")
-        ]
+        return [Notice(about, "wrong-branch", f"nothing is carried out: this is {here}, and the project says branch {desired.branch}; {way}")]
     before = frozenset() if known is None else known.branches
     if before and not before & standing.branches:
         message = f"nothing is carried out: this is {here}, and the last pass was on {' or '.join(sorted(before))}; {way}"

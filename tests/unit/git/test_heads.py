@@ -211,7 +211,15 @@ def test_a_repository_cannot_make_us_run_a_program(tmp_path: Path) -> None:
     (folder / "a.txt").write_text("a")
     (folder / ".gitattributes").write_text("* filter=trap diff=trap\n")
     commit(folder, "second")
-    for name in ("core.fsmonitor", "filter.trap.clean", "filter.trap.smudge", "filter.trap.process", "diff.trap.textconv", "core.pager", "diff.external"):
+    for name in (
+        "core.fsmonitor",
+        "filter.trap.clean",
+        "filter.trap.smudge",
+        "filter.trap.process",
+        "diff.trap.textconv",
+        "core.pager",
+        "diff.external",
+    ):
         git(folder, "config", name, str(trap))
     git(folder, "config", "core.hooksPath", str(tmp_path / "hooks"))
     (tmp_path / "hooks").mkdir()

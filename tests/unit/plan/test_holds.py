@@ -62,7 +62,9 @@ def test_a_project_that_names_its_branch_is_carried_out_on_that_one_only(standin
     assert reasons(standing, known, branch="main", accept=True) == []
 
 
-@pytest.mark.parametrize("operation", ["merge-in-progress", "rebase-in-progress", "cherry-pick-in-progress", "revert-in-progress", "bisect-in-progress", "git-busy"])
+@pytest.mark.parametrize(
+    "operation", ["merge-in-progress", "rebase-in-progress", "cherry-pick-in-progress", "revert-in-progress", "bisect-in-progress", "git-busy"]
+)
 def test_nothing_lets_a_half_made_work_tree_through(operation: str) -> None:
     assert reasons(on("main", operation=operation), was_on("main")) == [operation]
     assert reasons(on("main", operation=operation), was_on("main"), accept=True) == [operation]

@@ -147,7 +147,10 @@ def test_I12_what_vanished_a_moment_ago_is_not_pruned_yet_and_nobody_can_approve
     assert gone(result) == set()
     assert held_objects(result) == frozenset()
     assert gone(plan(recorded, settled_at=NOON)) == {"workflow/greet", "run/one"}
-    assert gone(plan(recorded, settled_at=NOON + timedelta(days=1), approved=frozenset({"workflow/greet", "run/one"}))) == {"workflow/greet", "run/one"}
+    assert gone(plan(recorded, settled_at=NOON + timedelta(days=1), approved=frozenset({"workflow/greet", "run/one"}))) == {
+        "workflow/greet",
+        "run/one",
+    }
 
 
 def test_what_was_declared_where_a_commit_cannot_be_read_is_held() -> None:
