@@ -253,7 +253,7 @@ class Service:
                 hands = self._hands(store)  # type: ignore[arg-type]  # looking only reads
                 now = self.clock.now()
                 plan = look(store, desired, hands, self.limits, self.scope, now=now, held=ground.held, before=ground.before)
-                source = source_of(ground, shown(desired.folder), dirty=not approach.ref)
+                source = source_of(ground, shown(desired.folder), dirty=not approach.ref) | ({"dirty": False} if approach.ref else {})
                 views.append(View(desired, plan, source, time.perf_counter() - begin))
         return views
 

@@ -11,7 +11,8 @@ from reconciler.model import Standing
 
 _OURS = "refs/ty-openworkflow"
 _PLAIN = re.compile(r"[A-Za-z0-9_.@+-][^\s~^:?*\[\\\x00-\x1f\x7f]*")
-_FETCH = ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-show-forced-updates")
+# An empty map keeps the fetch from also moving the references that the user's own fetches move.
+_FETCH = ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=")
 
 
 def check_name(name: str) -> str:

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from threading import Thread
 
 import pytest
@@ -203,9 +204,7 @@ def test_a_file_that_is_written_in_three_pieces_over_three_seconds_is_waited_for
 
     output = while_passing(shop, go_on)
 
-    if (
-        max(after - before for before, after in zip(written, written[1:], strict=False)) < 2
-    ):  # else this machine stood still, and two seconds were over
+    if max(after - before for before, after in pairwise(written)) < 2:  # else this machine stood still, and two seconds were over
         assert "No changes, 4 unchanged" in output
         untouched(shop)
 

@@ -40,7 +40,7 @@ def test_an_attached_head_is_on_its_branch_and_no_other(tmp_path: Path, packed: 
 
     found = stands(tmp_path)
 
-    assert (found.branch, found.commit, found.branches) == ("main", git(tmp_path, "rev-parse", "HEAD"), {"main"})
+    assert (found.branch, found.commit, found.branches) == ("main", git(tmp_path, "rev-parse", "HEAD"), frozenset({"main"}))
     (tmp_path / "below/it").mkdir(parents=True)
     assert standing_of(tmp_path / "below" / "it") == found
 
