@@ -8,22 +8,32 @@ from reconciler.model import Desired, Problem
 from reconciler.plan.approval import SHORT, digest_of_plan, held_objects
 from reconciler.render import plain, plural
 
-_MOST_ROWS = 100
+_MOST_ROWS = (100, 30, 8)
+_MOST_CHARACTERS = 60_000  # GitHub takes 65,536
 _OPEN_ROWS = 15
 _LONGEST = 300
 
 
 def plan_markdown(desired: Desired, plan: Plan, source: Mapping[str, Any]) -> list[str]:
     """Return a plan in the Markdown of GitHub and GitLab. The first line is a mark by which a comment is found again."""
+    lines: list[str] = []
+    for most in _MOST_ROWS:
+        lines = _lines(desired, plan, source, most)
+        if sum(len(line) + 1 for line in lines) <= _MOST_CHARACTERS:
+            break
+    return lines
+
+
+def _lines(desired: Desired, plan: Plan, source: Mapping[str, Any], most: int) -> list[str]:
     place = f"{desired.place.project}/{desired.place.environment}"
     digest = digest_of_plan(desired.place, plan)[:SHORT]
     errors = [problem for problem in desired.problems if not problem.warning]
     lines = [f"<!-- ty-openworkflow plan {place} -->", f"### Plan for {code(place)}: {_summary(plan, errors)}", ""]
     lines += [f"{code(source['folder'])}{_commit(source)}, digest {code(digest)}", ""]
-    lines += _table("Changes", ("", "object", "action", "why", "where"), [_change_row(change) for change in plan.changes])
+    lines += _table("Changes", ("", "object", "action", "why", "where"), [_change_row(change) for change in plan.changes], most)
     for title, notices in (("Rejected", plan.rejected), ("Held for a person", plan.held), ("Drift", plan.drift)):
-        lines += _table(title, ("object", "reason", "what", "where"), [_notice_row(notice) for notice in notices])
-    lines += _table("Invalid", ("where", "what"), [_problem_row(problem) for problem in errors])
+        lines += _table(title, ("object", "reason", "what", "where"), [_notice_row(notice) for notice in notices], most)
+    lines += _table("Invalid", ("where", "what"), [_problem_row(problem) for problem in errors], most)
     if held_objects(plan):
         command = f"ty-openworkflow reconcile --once --approve {digest} {source['folder']}"
         lines += [f"What is held from pruning goes with {code(command)}, as long as the plan is this one.", ""]
@@ -45,13 +55,13 @@ def _commit(source: Mapping[str, Any]) -> str:
     return f" at {code(f'''{source.get('branch') or 'detached'}@{source['commit'][:12]}''')}{dirt}"
 
 
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], most: int) -> list[str]:
     """Return a table under its title, folded where it is long; what is too much for a comment is only counted."""
     if not rows:
         return []
-    table = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *(f"| {' | '.join(row)} |" for row in rows[:_MOST_ROWS])]
-    if len(rows) > _MOST_ROWS:
-        table += ["", f"… and {len(rows) - _MOST_ROWS} more, which `plan` shows."]
+    table = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *(f"| {' | '.join(row)} |" for row in rows[:most])]
+    if len(rows) > most:
+        table += ["", f"… and {len(rows) - most} more, which `plan` shows."]
     if len(rows) <= _OPEN_ROWS:
         return [f"**{title}**", "", *table, ""]
     return [f"<details><summary><b>{title}</b> ({len(rows)})</summary>", "", *table, "", "</details>", ""]
