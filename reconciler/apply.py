@@ -16,7 +16,7 @@ from reconciler.model import Code, Place, Status
 from reconciler.observe import status_of
 from reconciler.plan.workflows import workflow_facts
 from reconciler.recorded import ActiveRun, KnownWorkflow, Recorded
-from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.state import Store, events, messages, runs, schedules, workflows
 from reconciler.values import frozen, made, mutable
 
 T = TypeVar("T", bound=Action)
@@ -81,9 +81,9 @@ def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
     done = Applied()
     if not plan.actions:
         return done
-    _intend(hands, plan.actions)
+    missed = _intend(hands, plan.actions)
     lost = _deploy(hands, place, folder, _of(plan, Deploy), done)
-    claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in lost]
+    claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in lost and claim.run.uid not in missed]
     _tell(hands, [send for send in _of(plan, Send) if send.deliver], done)
     for action in plan.actions:
         if isinstance(action, Cancel | Kill | End):
@@ -98,15 +98,16 @@ def _of(plan: Plan, kind: type[T]) -> list[T]:
     return [action for action in plan.actions if isinstance(action, kind)]
 
 
-def _intend(hands: Hands, actions: Sequence[Action]) -> None:
-    """Commit every intent before the first effect (I9)."""
+def _intend(hands: Hands, actions: Sequence[Action]) -> set[str]:
+    """Commit every intent before the first effect (I9). Returns the runs of slots that somebody else was quicker to decide: they are not ours."""
     store, now = hands.store, hands.clock.now()
     with store.transaction():
+        missed = schedules.intend(store, actions, now=now)
         for action in actions:
             match action:
                 case Deploy(workflow, revision):
                     workflows.save_revision(store, revision, workflow.adapter, None, deployed=False, now=now)
-                case Start(run, rerun):
+                case Start(run, rerun) if run.uid not in missed:
                     if runs.insert_run(store, run, rerun, now=now):
                         events.add_event(store, run.place, f"run/{run.name}", "asked-for", f"incarnation {run.incarnation}", now=now)
                 case Edit(uid, _, changes):
@@ -120,6 +121,7 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> None:
                     until = None if seconds is None else now + timedelta(seconds=seconds)
                     runs.hold(store, run.uid, reason, message, not_before=until)
                     events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
+    return missed
 
 
 def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> None:
@@ -251,6 +253,8 @@ def _origin(hands: Hands, run: ActiveRun) -> dict[str, Json]:
     found: dict[str, Json] = {}
     if "parent" in origin:
         found["parent"] = {name: origin["parent"][name] for name in ("uid", "run", "key")}
+    if "schedule" in origin:
+        found["schedule"] = origin["schedule"]
     if "seed" in origin:
         found["seed"] = origin["seed"]
     if "memo_of" in origin:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from reconciler.apply import Failure
 from reconciler.clock import Clock
 from reconciler.errors import UnavailableError, UnreadableError, UsageError
 from reconciler.git.heads import Repository, repository_of
@@ -37,11 +38,11 @@ def repository_at(folder: Path) -> Repository:
     return repository
 
 
-def pull(folders: Iterable[Path], approach: Approach, fetched: Fetched) -> list[str]:
+def pull(folders: Iterable[Path], approach: Approach, fetched: Fetched) -> list[Failure]:
     """Fetch what the folders' commits are taken from, unless that is recent enough; returns what did not work, and leaves the last known commits."""
     if approach.pull is None:
         return []
-    troubles = []
+    failed = []
     for repository in {repository.root: repository for repository in map(repository_at, folders)}.values():
         key, now = (repository.root, approach.ref), time.monotonic()
         if key in fetched.at and now - fetched.at[key] < approach.pull.total_seconds():
@@ -50,8 +51,9 @@ def pull(folders: Iterable[Path], approach: Approach, fetched: Fetched) -> list[
         try:
             fetch(repository, check_name(approach.ref))
         except UnavailableError as error:
-            troubles.append(f"{error}; the last known commit of {approach.ref} is used")
-    return troubles
+            message = f"{error}; the last known commit of {approach.ref} is used"
+            failed.append(Failure(str(repository.root), "fetch-failed", message, again=True))
+    return failed
 
 
 def read_commit(

@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.actions import Notice
 from reconciler.clock import Clock
+from reconciler.digest import Json
 from reconciler.errors import UnreadableError
 from reconciler.git.heads import standing_of
 from reconciler.model import Desired, Place, Standing
@@ -41,6 +42,18 @@ class Approach:
     patient: bool = True
 
 
+def written(approach: Approach) -> dict[str, Json]:
+    """Return an approach as JSON."""
+    pull = None if approach.pull is None else approach.pull.total_seconds()
+    return {"ref": approach.ref, "pull": pull, "accept_branch": approach.accept_branch, "approve": approach.approve}
+
+
+def approach_from(facts: Mapping[str, Any]) -> Approach:
+    """Read what `written` wrote."""
+    pull = facts.get("pull")
+    return Approach(**{**facts, "pull": None if pull is None else timedelta(seconds=pull)})
+
+
 @frozen
 class Ground:
     """One place of a folder. `held` is why nothing of it is carried out, `due_at` when to look again, `before` the folder that it was until now."""
@@ -51,11 +64,6 @@ class Ground:
     due_at: datetime | None = None
     before: str = ""
     known: KnownPlace | None = None
-
-    @property
-    def dues(self) -> tuple[datetime, ...]:
-        """When to look again, if that is known."""
-        return () if self.due_at is None else (self.due_at,)
 
 
 @mutable

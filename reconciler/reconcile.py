@@ -12,7 +12,7 @@ from reconciler.plan.approval import approved_objects
 from reconciler.plan.progress import dues
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.relations import answering
-from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.state import Store, events, messages, runs, schedules, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
@@ -21,7 +21,11 @@ FOR_A_PERSON = ("state-unknown", "quarantined")
 
 @frozen
 class Report:
-    """What one pass saw and did. `active` are the runs that had not ended when it was over, `dues` the instants at which they need a look."""
+    """What one pass saw and did.
+
+    `active` are the runs that had not ended when it was over, `dues` the instants at which they need a look, `slots` those at which the schedules of
+    each folder do.
+    """
 
     place: Place
     plan: Plan
@@ -29,6 +33,7 @@ class Report:
     ended: tuple[ActiveRun, ...] = ()
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
     dues: tuple[datetime, ...] = ()
+    slots: Mapping[str, datetime] = made(default_factory=dict)
 
 
 @mutable
@@ -36,6 +41,7 @@ class Memory:
     """What one process keeps between its passes, so that a pass costs what changed. Nothing is lost with it."""
 
     rows: runs.KnownRows = made(default_factory=dict)
+    lines: runs.KnownLines = made(default_factory=dict)
     looks: Looks = made(default_factory=dict)
 
 
@@ -67,7 +73,7 @@ class Reconciler:
         place = NOWHERE if desired is None else desired.place
         if held:
             desired = None
-        recorded = load(store, desired, self._scope, self._memory.rows)
+        recorded = load(store, desired, self._scope, self._memory.rows, self._memory.lines)
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
         observed = observe(desired, recorded, self._hands.adapters, {}, self._memory.looks, changed)
@@ -89,7 +95,7 @@ class Reconciler:
             self._memory.looks.pop(uid, None)
         active = runs.active_runs(store, self._memory.rows)
         due = tuple(due for uid, run in active.items() for due in dues(run, observed.runs.get(uid)))
-        return Report(place, plan, applied, tuple(ended), active, due)
+        return Report(place, plan, applied, tuple(ended), active, due, schedules.next_slots(store))
 
     def _due(self, recorded: Recorded, *, now: datetime) -> frozenset[str]:
         """Return the runs that are to be looked at again although nobody told of them: what was seen may be over by now."""
@@ -135,6 +141,7 @@ def _moved(recorded: Recorded, before: str, folder: str) -> Recorded:
     return replace(
         recorded,
         workflows={name: replace(known, owner=folder) if known.owner == before else known for name, known in recorded.workflows.items()},
+        schedules={name: replace(known, owner=folder) if known.owner == before else known for name, known in recorded.schedules.items()},
         runs={name: run._replace(owner=folder) if run.owner == before else run for name, run in recorded.runs.items()},
         active={uid: replace(run, owner=folder) if run.owner == before else run for uid, run in recorded.active.items()},
     )
@@ -145,21 +152,23 @@ def next_due(dues: Sequence[datetime], after: datetime) -> datetime | None:
     return min((due for due in dues if due > after), default=None)
 
 
-def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRows | None = None) -> Recorded:
+def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRows | None = None, lines: runs.KnownLines | None = None) -> Recorded:
     """Return what is remembered of a place, and every run that has not ended."""
     active = runs.active_runs(store, known)
     told = messages.messages_of_active(store)
     if desired is None:
         return Recorded(active=active, scope=scope, messages=told)
     declared = workflows.known_workflows(store, desired.place)
-    return Recorded(declared, runs.latest_runs(store, desired.place), active, scope=scope, messages=told)
+    known_schedules = schedules.known_schedules(store, desired.place)
+    latest = runs.latest_runs(store, desired.place, lines)
+    return Recorded(declared, latest, active, scope=scope, messages=told, schedules=known_schedules)
 
 
 def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:
     """Return the statuses of the runs that pending ones wait for."""
     found = {}
     for run in recorded.active.values():
-        for other in run.facts.get("depends_on", ()):
+        for other in (*run.facts.get("depends_on", ()), *run.facts.get("follows", ())):
             name = other.removeprefix("run/")
             status = runs.status_of(store, run.place, name)
             if status is not None:

@@ -93,6 +93,25 @@ class KnownWorkflow:
 
 
 @frozen
+class KnownSchedule:
+    """A schedule as a pass last applied it.
+
+    Slots up to `since` are over, `next_at` is the first one after it (empty: none is to come) and `last_slot` the last one that made a run (empty:
+    none); these are instants as tables carry them.
+    """
+
+    name: str
+    owner: str
+    spec: Mapping[str, Json]
+    labels: Mapping[str, str]
+    source: Source
+    suspended: bool
+    since: str
+    next_at: str
+    last_slot: str
+
+
+@frozen
 class Message:
     """One message to a run, and whether it is in its inbox."""
 
@@ -184,6 +203,7 @@ class Recorded:
     family: Family = made(default_factory=Family)
     reruns: tuple[Rerun, ...] = ()
     overrides: Mapping[tuple[Place, str], Override] = made(default_factory=dict)
+    schedules: Mapping[str, KnownSchedule] = made(default_factory=dict)
 
     def suspended(self, place: Place, about: str, *, declared: bool) -> bool:
         """Say whether an object (`kind/name`) is suspended: by command, or as its manifest declares."""

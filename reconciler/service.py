@@ -4,24 +4,25 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from reconciler import follow, manifests
 from reconciler.actions import Plan
-from reconciler.apply import Hands
+from reconciler.apply import Failure, Hands
 from reconciler.clock import Clock
 from reconciler.compute import Adapter, Progress
 from reconciler.config import Settings
 from reconciler.digest import Json
 from reconciler.errors import InvalidError, RejectedError, UsageError
-from reconciler.ground import PROJECT_FILE, Approach, Ground, Missed, hold_ground, read_folder, remember, source_of, take_over
+from reconciler.ground import PROJECT_FILE, Approach, Ground, Missed, hold_ground, read_folder, remember, source_of, take_over, written
 from reconciler.instants import stamp
-from reconciler.locks import FileLock
+from reconciler.locks import FileLock, loop_lock
 from reconciler.model import Code, Desired, Place
 from reconciler.plan import Limits
+from reconciler.plan.approval import digest_of_plan
 from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
 from reconciler.registry import Adapters
@@ -51,8 +52,8 @@ class View:
 class Passed:
     """What `reconcile` did: a report for each place, the runs it waited for, and whether they ended in time.
 
-    A command that is `about` one object (`run/x`) answers for that one only. `halted` are the places of which nothing is carried out, `troubles`
-    say what else did not work.
+    A command that is `about` one object (`run/x`) answers for that one only. `halted` are the places of which nothing is carried out, `again` says
+    when to look at a folder again.
     """
 
     reports: list[Report] = made(default_factory=list)
@@ -63,7 +64,7 @@ class Passed:
     about: str | None = None
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
     halted: set[Place] = made(default_factory=set)
-    troubles: list[str] = made(default_factory=list)
+    again: dict[Path, datetime] = made(default_factory=dict)
 
     @property
     def held(self) -> bool:
@@ -76,7 +77,7 @@ class Passed:
         wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large", "edited-after-start", "child-workflow-missing", "signal-sent")
         objects = [failure.object for report in self.reports for failure in report.applied.failures]
         objects += [notice.object for report in self.reports for notice in report.plan.rejected if notice.reason in wrong]
-        return bool(self.troubles) or any(self.about in (None, name) for name in objects)
+        return any(self.about in (None, name) for name in objects)
 
 
 class Service:
@@ -91,6 +92,9 @@ class Service:
         self._memory = Memory()
         self._missed = Missed()
         self._fetched: Any = None
+        self._loaders: dict[tuple[Path, Any], Any] = {}
+        self._kept: Store | None = None
+        self.is_loop = False
 
     @cached_property
     def adapters(self) -> Mapping[str, Adapter]:
@@ -124,7 +128,7 @@ class Service:
                 message = f"{given} is not a folder" if folder.exists() else f"{given} does not exist"
                 raise UsageError(message)
             return path
-        here = Path.cwd()
+        here = _here()
         for folder in (here, *here.parents):
             if (folder / PROJECT_FILE).is_file():
                 return folder
@@ -142,13 +146,13 @@ class Service:
             default_adapter=self.settings.default_adapter,
             enabled_adapters=self.enabled,
             cache_dir=self.data_dir / "cache",
-            write_cache=writing,
-            wait_unstable=waits,
+            write_cache=writing and not self.is_loop,
+            wait_unstable=waits and not self.is_loop,
             tree=tree,
         )
         if folder == self.local:
-            return [with_remarks(one) for one in manifests.load_local(folder, options)] if folder.is_dir() else []
-        desired = with_remarks(manifests.load(folder, options))
+            return [with_remarks(one) for one in self._loader(folder, options._replace(local=True)).load_local()] if folder.is_dir() else []
+        desired = with_remarks(self._loader(folder, options).load())
         if self.project is not None and desired.place.project != self.project:
             message = f"{folder} is project {desired.place.project!r}, not {self.project!r}"
             raise UsageError(message)
@@ -166,14 +170,32 @@ class Service:
             return read_commit(folder, lambda tree: self.desired(folder, writing=writing, tree=tree), store, self.clock, approach, keep)
         return read_folder(folder, partial(self.desired, folder, writing=writing, waits=approach.patient), store, self.clock, approach, self._missed)
 
-    def _pull(self, folders: Sequence[Path], approach: Approach) -> list[str]:
+    def _pull(self, folders: Sequence[Path], approach: Approach) -> list[Failure]:
         """Fetch what is to be read from a commit; returns what did not work."""
         if approach.pull is None:
             return []
         from reconciler import committed
 
         self._fetched = self._fetched or committed.Fetched()
-        return committed.pull(folders, approach, self._fetched)
+        return committed.pull([folder for folder in folders if folder != self.local], approach, self._fetched)
+
+    def _loader(self, folder: Path, options: manifests.LoadOptions) -> manifests.Manifests:
+        """Return what reads a folder: a loop reads it again and again; a commit is read until another one takes its place."""
+        if options.tree is not None:
+            for known in [known for known in self._loaders if known[0] == folder and known[1].tree not in (None, options.tree)]:
+                self._loaders.pop(known).save()
+        if (folder, options) not in self._loaders:
+            self._loaders[folder, options] = manifests.Manifests(folder, options)
+        loader: manifests.Manifests = self._loaders[folder, options]
+        return loader
+
+    def of(self, project: str | None, environment: str | None) -> "Service":
+        """Return the same program for another project and environment."""
+        other = Service(self.settings, self.clock, self.progress, project=project, environment=environment)
+        other.__dict__["adapters"] = self.adapters
+        other._memory, other._loaders, other._kept, other.is_loop = self._memory, self._loaders, self._kept, self.is_loop
+        other._missed, other._fetched = self._missed, self._fetched
+        return other
 
     # State
 
@@ -208,12 +230,34 @@ class Service:
         _private(self.data_dir)
         with FileLock(self.data_dir / "lock").held(who, _PATIENCE):
             self._make_scope()
-            store = open_store(self.data_dir)
+            store = self._open()
             try:
                 with named_errors(store.path):
                     yield store
             finally:
-                store.close()
+                if store is not self._kept:
+                    store.close()
+
+    def _open(self) -> Store:
+        """Open the database. A loop keeps it open from pass to pass, unless the file was removed or replaced meanwhile."""
+        kept = self._kept
+        if kept is not None and kept.is_current():
+            return kept
+        if kept is not None:
+            kept.close()
+        store = open_store(self.data_dir)
+        if self.is_loop:
+            self._kept = store
+            self._memory = Memory()
+        return store
+
+    def close(self) -> None:
+        """Let go of what a loop keeps open, and leave what it has read to the next process."""
+        for loader in self._loaders.values():
+            loader.save()
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     @contextmanager
     def reading(self) -> Iterator[Store | None]:
@@ -245,7 +289,7 @@ class Service:
     def plan(self, folder: Path, approach: Approach = Approach()) -> list[View]:  # noqa: B008
         """Return the plans of a folder; nothing at all is written, unless something is to be fetched. Raises UnavailableError."""
         for trouble in self._pull([folder], approach):
-            self.progress(trouble)
+            self.progress(trouble.message)
         views = []
         with self.reading() as store:
             for ground in self._grounds(folder, store, approach, writing=False):
@@ -265,10 +309,19 @@ class Service:
         *,
         only: frozenset[str] | None = None,
         approved: frozenset[str] = frozenset(),
+        changed: frozenset[str] | None = None,
         approach: Approach = Approach(),  # noqa: B008
     ) -> Passed:
-        """Run one pass over each folder (and with none over what is known), and return what came of it."""
-        passed = Passed(troubles=self._pull(folders, approach))
+        """Run one pass over each folder (and with none over what is known), and return what came of it.
+
+        With `changed` only these runs are looked at again. Beside a living loop it is the loop that makes the pass.
+        """
+        if not self.is_loop and loop_lock(self.data_dir).busy():
+            handed = self._asked(folders, who, show, only, approved, approach)
+            if handed is not None:
+                return handed
+        approach = replace(approach, patient=approach.patient and not self.is_loop)
+        failed, passed = self._pull(folders, approach), Passed()
         with self.writing(who) as store:
             reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
             for folder in folders:
@@ -278,29 +331,66 @@ class Service:
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
                     told = partial(_tell, show, desired, source, begin)
                     take_over(store, ground)
-                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved, held=ground.held, approve=approach.approve)
+                    report = reconciler.run_pass(
+                        desired,
+                        revision=revision,
+                        show=told,
+                        approved=approved,
+                        changed=changed,
+                        held=ground.held,
+                        approve=approach.approve,
+                    )
                     remember(store, ground, now=self.clock.now())
-                    passed.reports.append(replace(report, dues=(*report.dues, *ground.dues)))
+                    report.applied.failures += failed
+                    failed = []
+                    passed.reports.append(report)
                     passed.desired.append(desired)
                     passed.halted |= {desired.place} if ground.held else set()
+                    if ground.due_at is not None:
+                        passed.again[folder] = min(ground.due_at, passed.again.get(folder, ground.due_at))
                     self._forget_finished(desired, store)
             if not folders:
-                passed.reports.append(reconciler.run_pass(None))
+                passed.reports.append(reconciler.run_pass(None, changed=changed))
             passed.active = runs.active_runs(store, self._memory.rows)
         declared = {(desired.place, name) for desired in passed.desired for name in desired.runs}
-        mine = {run.uid for run in passed.active.values() if (run.place, run.name) in declared and (only is None or run.name in only)}
+        owners = {(desired.place, f"schedule/{name}") for desired in passed.desired for name in desired.schedules} if only is None else set()
+        mine = {
+            run.uid
+            for run in passed.active.values()
+            if ((run.place, run.name) in declared and (only is None or run.name in only)) or (run.place, run.owner) in owners
+        }
         ended = {run.uid for report in passed.reports for run in report.ended if (run.place, run.name) in declared}
         begun = {uid for report in passed.reports for uid in (*report.applied.started, *report.applied.ended)}
         passed.wanted = frozenset(mine)
         passed.started = frozenset(mine | ended | begun)
         return passed
 
+    def _asked(
+        self, folders: Sequence[Path], who: str, show: Show, only: frozenset[str] | None, approved: frozenset[str], approach: Approach
+    ) -> Passed | None:
+        """Let the living loop make a pass; None if it has ended meanwhile."""
+        from reconciler import beside
+        from reconciler.handover import Wish
+
+        words = None if only is None else tuple(sorted(only))
+        wish = Wish(tuple(map(str, folders)), who, words, tuple(sorted(approved)), self.project, self.environment, written(approach))
+        told = beside.ask(self.data_dir, wish, self.clock)
+        if told is None:
+            return None
+        for desired, source, plan, seconds in told.shown:
+            show(desired, {**source, "folder": shown(desired.folder)}, plan, seconds)
+        passed = Passed(list(told.reports), [desired for desired, *_ in told.shown], told.wanted, told.started)
+        with self.reading() as store:
+            passed.active = {} if store is None else runs.active_runs(store)
+        return passed
+
     def _declared(self, folder: Path, store: Store) -> list[Desired]:
         """Return what a folder declares; the local one also for the places where it declares nothing any more."""
         found = self.desired(folder, writing=True)
         if folder == self.local:
-            places = {desired.place for desired in found}
-            found += [Desired(str(folder), place, local=True) for place in workflows.places_of(store, str(folder)) if place not in places]
+            places, owned = {desired.place for desired in found}, workflows.places_of(store, str(folder))
+            found += [Desired(str(folder), place, local=True) for place in owned if place not in places]
+            return [desired for desired in found if desired.files or desired.problems or desired.place in owned] or found[:1]
         return found
 
     def register_new(self, folder: Path, lineage: str) -> None:
@@ -325,6 +415,15 @@ class Service:
     ) -> Passed:
         """Go on with passes until these runs have ended, or (with `parked`) until none of them is active."""
         question = follow.parked(uids) if parked else follow.none_of(uids)
+        if loop_lock(self.data_dir).busy():
+            from reconciler import beside
+
+            began = time.monotonic()
+            in_time, passed.active = beside.watch(self.data_dir, passed.active, question, seen, None if timeout is None else timeout.total_seconds())
+            if in_time is not None:
+                passed.in_time = in_time
+                return passed
+            timeout = None if timeout is None else timeout - timedelta(seconds=time.monotonic() - began)
         again = [desired for desired in passed.desired if desired.place not in passed.halted]
         again = again if any(needs_manifests_again(report.plan) for report in passed.reports) else []
 
@@ -383,7 +482,8 @@ class Service:
 
 
 def _tell(show: Show, desired: Desired, source: Mapping[str, Any], begin: float, plan: Plan) -> None:
-    show(desired, source, plan, time.perf_counter() - begin)
+    seconds = time.perf_counter() - begin
+    show(desired, {**source, "digest": digest_of_plan(desired.place, plan)}, plan, seconds)
 
 
 def person() -> str:
@@ -394,6 +494,12 @@ def person() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid {os.getuid()}"
+
+
+def _here() -> Path:
+    """Return the present folder as its name was typed, where the shell knows it."""
+    typed = Path(os.environ.get("PWD", ""))
+    return typed if typed.is_absolute() and typed.is_dir() and typed.samefile(".") else Path.cwd()
 
 
 def shown(folder: str) -> str:

@@ -75,6 +75,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
             "adapter": facts["adapter"],
             "labels": decode_json(facts["facts"]).get("labels", {}),
             "parent": decode_json(facts["origin"]).get("parent", {}).get("run"),
+            "schedule": decode_json(facts["origin"]).get("schedule"),
             "created_at": facts["created_at"],
             "due_at": due_at,
             "overdue": overdue,
@@ -213,7 +214,7 @@ def plan_view(plan: Plan, source: Mapping[str, Any]) -> dict[str, Json]:
     place = {name: source.get(name) for name in ("folder", "project", "environment", "branch", "commit", "dirty")}
     return {
         "format_version": FORMAT,
-        "digest": digest_of_plan(Place(source["project"], source["environment"]), plan),
+        "digest": source.get("digest") or digest_of_plan(Place(source["project"], source["environment"]), plan),
         "source": place,
         "changes": changes,
         "rejected": _notices(plan.rejected),

@@ -13,7 +13,7 @@ from reconciler.cli.outcome import LiveLines, close
 from reconciler.duration import parse_duration
 from reconciler.errors import UsageError
 from reconciler.ground import Approach
-from reconciler.model import Desired
+from reconciler.model import Desired, Problem
 from reconciler.plan.approval import SHORT, digest_of_plan, held_objects
 from reconciler.render import head_line, plan_footer, plan_lines, plural
 from reconciler.service import View
@@ -35,7 +35,7 @@ def validate(
     wants_json(output, as_json, ("text", "json", "github", "junit", "sarif"))
     service = CONTEXT.service
     found = service.desired(service.folder(directory), writing=False)
-    problems = [problem for desired in found for problem in desired.problems]
+    problems = [problem for desired in found for problem in (*desired.problems, *_remarks(desired))]
     folder = found[0].folder if found else str(service.local)
     if output in ("junit", "sarif") and not as_json:
         CONTEXT.say(_for_ci(found, output, folder))
@@ -60,6 +60,10 @@ def _for_ci(found: list[Desired], output: str, folder: str) -> str:
         return junit(found)
     repository = repository_of(Path(folder))
     return sarif(found, version=VERSION, root=str(repository.root) if repository is not None else "")
+
+
+def _remarks(desired: Desired) -> list[Problem]:
+    return manifests.schedule_remarks(desired) if desired.schedules else []
 
 
 def plan(
@@ -96,15 +100,15 @@ def plan(
 
 def _show_plan(view: View) -> None:
     CONTEXT.say(head_line("Plan", view.source), *plan_lines(view.plan, CONTEXT.paint), plan_footer(view.plan, view.seconds))
-    CONTEXT.say(*approval_lines(view.desired, view.plan))
+    CONTEXT.say(*approval_lines(view.plan, {"digest": digest_of_plan(view.desired.place, view.plan)}))
     show_problems(view.desired)
 
 
-def approval_lines(desired: Desired, plan: Plan) -> list[str]:
+def approval_lines(plan: Plan, source: Mapping[str, Any]) -> list[str]:
     """Say how what is held goes through, where a person may say so."""
     if not held_objects(plan):
         return []
-    return [f"To prune what is held: `ty-openworkflow reconcile --once --approve {digest_of_plan(desired.place, plan)[:SHORT]}`, for this plan only"]
+    return [f"To prune what is held: `ty-openworkflow reconcile --once --approve {source['digest'][:SHORT]}`, for this plan only"]
 
 
 def approach_of(git: str | None, pull: str | None, *, accept_branch: bool = False, approve: str | None = None) -> Approach:
@@ -130,7 +134,8 @@ def reconcile(
     directories: Annotated[list[str], Argument("[DIR]...", "Folders of manifests; default as for plan.")] = [],  # noqa: B006
     once: Annotated[bool, option("--once", help="Run one pass and exit.")] = False,
     wait: Annotated[bool, option("--wait", help="Go on until the declared runs have ended.")] = False,
-    until: Annotated[str | None, option("--until", help="parked: go on until no declared run is active.")] = None,
+    until: Annotated[str | None, option("--until", help="parked: go on until no run is active.")] = None,
+    gives_way: Annotated[bool, option("--give-way", help="With --until parked: end as soon as a loop begins. What `start` leaves behind.")] = False,
     timeout: TimeoutOption = None,
     git: GitOption = None,
     pull: PullOption = None,
@@ -141,17 +146,18 @@ def reconcile(
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
-    """Make the world match the manifests: deploy, start, wake, cancel and remove."""
+    """Make the world match the manifests: deploy, start, wake, cancel and remove; whenever something changes, or --once."""
     as_json = wants_json(output, as_json)
     if until not in (None, "parked"):
         message = f"--until {until}: only `--until parked` is known"
         raise UsageError(message)
-    if not once:
-        message = "the loop is not available yet in this version: run one pass with `reconcile --once`, add --wait to see runs to their end"
-        raise UsageError(message)
     patience = duration_option("--timeout", timeout)
     service = CONTEXT.service
     approach = approach_of(git, pull, accept_branch=accept_branch, approve=approve)
+    if not (once or wait):
+        from reconciler.cli.loop import run_loop
+
+        return run_loop(directories, approach, parked=until is not None, gives_way=gives_way)
     committed = git is not None
     folders = [service.folder(directory, committed=committed) for directory in directories] or [service.folder(None, committed=committed)]
     documents: list[dict[str, Any]] = []
@@ -161,7 +167,7 @@ def reconcile(
             documents.append(views.plan_view(plan, source))
             return
         CONTEXT.say(head_line("Pass", source), *plan_lines(plan, CONTEXT.paint), plan_footer(plan, seconds))
-        CONTEXT.say(*approval_lines(desired, plan))
+        CONTEXT.say(*approval_lines(plan, source))
         show_problems(desired)
 
     who = "reconcile --once"
@@ -171,7 +177,12 @@ def reconcile(
     live = LiveLines(passed, quiet=as_json)
     if wait or until:
         service.follow(passed, passed.wanted, who, parked=until is not None, timeout=patience, seen=live.seen)
-    return close(passed, documents if as_json else None, waited=wait or until is not None)
+    code = close(passed, documents if as_json else None, waited=wait or until is not None)
+    if not as_json and any(desired.schedules for desired in passed.desired):
+        from reconciler.cli.schedules import tell_next
+
+        tell_next(passed.desired)
+    return code
 
 
 def duration_option(name: str, text: str | None) -> timedelta | None:

@@ -86,8 +86,6 @@ def ended_rows(passed: Passed) -> list[Mapping[str, Any]]:
 
 def failures(passed: Passed) -> None:
     """Tell which actions did not work."""
-    for trouble in passed.troubles:
-        CONTEXT.tell(f"{CONTEXT.paint('failed', 'red')} {plain(trouble)}")
     for report in passed.reports:
         for failure in report.applied.failures:
             again = "; the next pass tries again" if failure.again else ""

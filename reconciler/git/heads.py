@@ -88,6 +88,12 @@ def _sequence(git: Path) -> str:
     return "revert-in-progress" if reverts else "cherry-pick-in-progress"
 
 
+def is_busy(folder: Path) -> bool:
+    """Say whether git is working on the index of the work tree around `folder`: files come and go until it is done."""
+    repository = repository_of(folder)
+    return repository is not None and (repository.git / "index.lock").exists()
+
+
 def branches_at(repository: Repository, commit: str) -> frozenset[str]:
     """Return the branches whose commit this is: B for `refs/heads/B` and for `refs/remotes/*/B`."""
     return frozenset(name for ref, found in _references(repository) if found == commit and (name := branch_of(ref)))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from reconciler.actions import Edit, Notice, RemoveWorkflow
+from reconciler.actions import Disarm, Edit, Notice, RemoveWorkflow
 from reconciler.journal import decode_json
 from reconciler.model import Desired, Source
 from reconciler.recorded import Recorded
@@ -20,7 +20,7 @@ _SHARE = 0.2
 class PrunePart:
     """The prune's part of a plan."""
 
-    actions: list[Edit | RemoveWorkflow] = made(default_factory=list)
+    actions: list[Edit | RemoveWorkflow | Disarm] = made(default_factory=list)
     held: list[Notice] = made(default_factory=list)
 
 
@@ -29,14 +29,14 @@ class Candidate:
     """Something that would go: what it is, how its manifest said that it goes (`enabled` or `confirm`), and where that manifest was."""
 
     object: str
-    action: Edit | RemoveWorkflow
+    action: Edit | RemoveWorkflow | Disarm
     prune: str
     source: Source
 
 
 def prune(desired: Desired, recorded: Recorded, approved: frozenset[str], *, now: datetime) -> PrunePart:
     """Decide what goes; everything or nothing, so that a half-read folder takes nothing down. `approved` objects were deleted on purpose."""
-    candidates = [*_runs(desired, recorded), *_workflows(desired, recorded)]
+    candidates = [*_runs(desired, recorded), *_workflows(desired, recorded), *_schedules(desired, recorded)]
     if not candidates:
         return PrunePart()
     doubtful = [candidate for candidate in candidates if candidate.object not in approved]
@@ -84,6 +84,16 @@ def _workflows(desired: Desired, recorded: Recorded) -> Iterator[Candidate]:
         yield Candidate(f"workflow/{workflow.name}", action, mode, workflow.source)
 
 
+def _schedules(desired: Desired, recorded: Recorded) -> Iterator[Candidate]:
+    for name, schedule in recorded.schedules.items():
+        if schedule.owner != desired.folder or name in desired.schedules or f"schedule/{name}" in desired.invalid:
+            continue
+        mode = str(schedule.spec.get("prune", "enabled"))
+        if mode != "disabled":
+            action = Disarm(desired.place, name, "its manifest is gone; its runs end by themselves", schedule.source)
+            yield Candidate(f"schedule/{name}", action, mode, schedule.source)
+
+
 def _guard(desired: Desired, recorded: Recorded, number: int) -> str | None:
     """Return what forbids the prune."""
     if any(not problem.warning for problem in desired.problems):
@@ -94,7 +104,7 @@ def _guard(desired: Desired, recorded: Recorded, number: int) -> str | None:
         return "not pruned: the folder could not be read completely"
     if not (desired.workflows or desired.runs or desired.schedules):
         return "not pruned: the folder declares nothing at all: if that is meant, leave one manifest in it"
-    known = len(recorded.workflows) + sum(not run.ended for run in recorded.runs.values())
+    known = len(recorded.workflows) + len(recorded.schedules) + sum(not run.ended for run in recorded.runs.values())
     limit = desired.prune_max if desired.prune_max is not None else max(_LEAST, int(known * _SHARE))
     if number > limit:
         return f"not pruned: {number} objects would go, and prune.max is {limit}"

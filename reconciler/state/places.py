@@ -12,6 +12,8 @@ from reconciler.state.store import Store
 _OWNED = """
 SELECT 'workflow/' || name FROM workflows WHERE project = :project AND environment = :environment AND owner = :owner
 UNION ALL
+SELECT 'schedule/' || name FROM schedules WHERE project = :project AND environment = :environment AND owner = :owner
+UNION ALL
 SELECT 'run/' || name FROM runs WHERE project = :project AND environment = :environment AND owner = :owner AND completed_at IS NULL
 """
 
@@ -41,7 +43,7 @@ def owned(store: Store, place: Place, folder: str) -> frozenset[str]:
 def take_over(store: Store, place: Place, before: str, folder: str) -> None:
     """Make a folder the owner of everything that another one owned in a place: it is the same folder, elsewhere."""
     values = {"project": place.project, "environment": place.environment, "before": before, "folder": folder}
-    for table in ("workflows", "runs"):
+    for table in ("workflows", "schedules", "runs"):
         store.db.execute(f"UPDATE {table} SET owner = :folder WHERE project = :project AND environment = :environment AND owner = :before", values)
     store.db.execute("UPDATE places SET folder = :folder WHERE project = :project AND environment = :environment AND folder = :before", values)
 

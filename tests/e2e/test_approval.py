@@ -70,7 +70,9 @@ def test_an_upgrade_with_other_defaults_changes_nothing(site: Site, tmp_path: Pa
         shutil.copytree(CHECKOUT / folder, program / folder, ignore=shutil.ignore_patterns("__pycache__"))
     build = program / "reconciler/manifests/build.py"
     text = build.read_text()
-    changed = text.replace("_STEP_RETRY = Retry(10,", "_STEP_RETRY = Retry(7,").replace("_GRACE = timedelta(seconds=10)", "_GRACE = timedelta(seconds=33)")
+    changed = text.replace("_STEP_RETRY = Retry(10,", "_STEP_RETRY = Retry(7,").replace(
+        "_GRACE = timedelta(seconds=10)", "_GRACE = timedelta(seconds=33)"
+    )
     assert sum(one != other for one, other in zip(text.splitlines(), changed.splitlines(), strict=True)) == 2
     build.write_text(changed)
     newer = Cli(site.home, site.data, (sys.executable, "-m", "reconciler"), cwd=program)

@@ -12,7 +12,7 @@ from reconciler.manifests.ci import junit, sarif
 from reconciler.model import Desired, Problem
 
 WORKFLOW = "apiVersion: ty-openworkflow/v1\nkind: Workflow\nmetadata: {name: w}\nspec: {runtime: python, code: {inline: 'x'}}\n"
-BAD = "apiVersion: ty-openworkflow/v1\nkind: Run\nmetadata: {name: bad}\nspec: {workflow: nope, prority: 1, cancel: \"<&]]>\\u0007'\"}\n"
+BAD = 'apiVersion: ty-openworkflow/v1\nkind: Run\nmetadata: {name: bad}\nspec: {workflow: nope, prority: 1, cancel: "<&]]>\\u0007\'"}\n'
 
 
 @pytest.fixture
@@ -32,7 +32,11 @@ def test_junit_has_a_case_for_each_object_and_fails_those_with_problems(found: D
     (suite,) = root
     cases = {case.attrib["name"]: case for case in suite}
     assert (suite.tag, suite.attrib["name"], suite.attrib["tests"], suite.attrib["failures"]) == ("testsuite", "default/default", "3", "2")
-    assert {name: [element.tag for element in case] for name, case in cases.items()} == {"workflow/w": [], "run/bad": ["failure"], "broken.yaml": ["failure"]}
+    assert {name: [element.tag for element in case] for name, case in cases.items()} == {
+        "workflow/w": [],
+        "run/bad": ["failure"],
+        "broken.yaml": ["failure"],
+    }
     failure = cases["run/bad"][0]
     assert "unknown field 'prority'" in str(failure.text)
     assert failure.attrib.keys() == {"message", "type"}
