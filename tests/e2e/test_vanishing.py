@@ -252,7 +252,7 @@ class Passes:
         """Return the plan of one pass, and whether it said when to look again."""
         passed = self.service.reconcile([self.folder], "test", lambda *_: None, approach=Approach(patient=False))
         now = self.service.clock.now()
-        return passed.reports[0].plan, any(now < due for due in passed.reports[0].dues if (due - now).total_seconds() < 5)
+        return passed.reports[0].plan, any(0 < (due - now).total_seconds() < 5 for due in passed.again.values())
 
 
 @pytest.mark.parametrize("open_", [False, True])
