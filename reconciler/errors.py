@@ -28,6 +28,16 @@ class InvalidError(TyOpenworkflowError):
     exit_code = 3
 
 
+class UnreadableError(InvalidError):
+    """A folder of manifests cannot be read at all."""
+
+
+class StalePlanError(TyOpenworkflowError):
+    """What a person approved is not what would be done now."""
+
+    exit_code = 6
+
+
 class BusyError(TyOpenworkflowError):
     """Another process holds the lock that is needed."""
 

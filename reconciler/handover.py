@@ -21,7 +21,7 @@ Shown = tuple[Desired, Mapping[str, Any], Plan, float]
 class Wish:
     """A pass over `folders` (none: over what is known), in a project and environment, for the objects in `only`; `approved` ones may go.
 
-    `assume` is what a person says of runs that nothing here knows of.
+    `approach` is how the folders are to be taken, as `ground` writes it.
     """
 
     folders: tuple[str, ...]
@@ -30,7 +30,7 @@ class Wish:
     approved: tuple[str, ...] = ()
     project: str | None = None
     environment: str | None = None
-    assume: str = ""
+    approach: Mapping[str, Json] = made(default_factory=dict)
 
 
 @frozen

@@ -1,5 +1,6 @@
 """The loop: passes, whenever something wakes it. It looks at the present, and everything that wakes it is a hint."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,11 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from reconciler import beside, git, handover
+from reconciler import beside, handover
 from reconciler.digest import Json
 from reconciler.errands import Errands
 from reconciler.errors import TyOpenworkflowError
 from reconciler.follow import parked
+from reconciler.git.heads import is_busy
+from reconciler.ground import Approach, approach_from
 from reconciler.handover import Shown, Wish
 from reconciler.locks import follower_lock, loop_lock
 from reconciler.manifests.scan import NOT_SEARCHED
@@ -67,8 +70,16 @@ class News:
 class Loop:
     """Reconciles folders, and carries on every run that is known, until it is told to stop."""
 
-    def __init__(self, service: Service, folders: Sequence[Path], teller: Teller, until: Until | None = None) -> None:
-        """With `until` it ends by itself when that is true of the active runs."""
+    def __init__(
+        self,
+        service: Service,
+        folders: Sequence[Path],
+        teller: Teller,
+        until: Until | None = None,
+        approach: Approach = Approach(),  # noqa: B008
+    ) -> None:
+        """With `until` it ends by itself when that is true of the active runs; `approach` is how the folders are taken."""
+        self._approach = approach
         self.service, self.folders, self.teller, self._until = service, list(dict.fromkeys(folders)), teller, until
         self.active: Mapping[str, ActiveRun] = {}
         self.stopped, self._again = False, False
@@ -191,7 +202,7 @@ class Loop:
         return frozenset(folder for folder in self.folders if any(_below(path, str(folder)) for path in paths))
 
     def _git_is_busy(self, now: float) -> bool:
-        if not any(git.is_busy(folder) for folder in self.folders):
+        if not any(is_busy(folder) for folder in self.folders):
             self._locked_since = None
             return False
         self._locked_since = self._locked_since or now
@@ -226,7 +237,7 @@ class Loop:
         self._began = self.service.clock.now()
         self._looked.update((str(folder), self._began) for folder in folders)
         try:
-            passed = self.service.reconcile(folders, WHO, lambda *shown: self.teller.show(shown), changed=changed)
+            passed = self.service.reconcile(folders, WHO, lambda *shown: self.teller.show(shown), changed=changed, approach=self._approach)
         except (TyOpenworkflowError, OSError) as error:
             self.teller.fault(about, str(error))
             return None
@@ -242,6 +253,9 @@ class Loop:
             self._look_again.pop(folder, None)
             if desired.unstable:
                 self._look_again[folder] = now + _UNSTABLE_SECONDS
+        for folder, at in passed.again.items():
+            seconds = max(0.0, (at - self.service.clock.now()).total_seconds())
+            self._look_again[folder] = min(now + seconds, self._look_again.get(folder, math.inf))
         for number, report in enumerate(passed.reports):
             if number < len(passed.desired) and needs_manifests_again(report.plan):
                 self._replaced.add(Path(passed.desired[number].folder))
@@ -281,7 +295,13 @@ class Loop:
         folders, only = [Path(folder) for folder in wish.folders], None if wish.only is None else frozenset(wish.only)
         try:
             passed = grant.service.reconcile(
-                folders, wish.who, show, only=only, approved=frozenset(wish.approved), eager=not grant.reports, assume=wish.assume
+                folders,
+                wish.who,
+                show,
+                only=only,
+                approved=frozenset(wish.approved),
+                eager=not grant.reports,
+                approach=approach_from(wish.approach),
             )
         except TyOpenworkflowError as error:
             self._answer(grant, handover.refusal(error))
@@ -318,11 +338,18 @@ def _below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
 
 
-def run(service: Service, folders: Sequence[Path], teller: Teller, begin: Callable[[Loop], None], until: Until | None = None) -> Loop:
+def run(
+    service: Service,
+    folders: Sequence[Path],
+    teller: Teller,
+    begin: Callable[[Loop], None],
+    until: Until | None = None,
+    approach: Approach = Approach(),  # noqa: B008
+) -> Loop:
     """Run the loop of this data folder; `begin` is given it before it begins, to stop it by signals. Raises BusyError if there is one."""
     with loop_lock(service.data_dir).held("reconcile", _PATIENCE):
         beside.touch_wake(service.data_dir)  # a follower gives way
-        return _run(service, folders, teller, begin, until)
+        return _run(service, folders, teller, begin, until, approach)
 
 
 def follow(service: Service, folders: Sequence[Path], teller: Teller, begin: Callable[[Loop], None]) -> None:
@@ -346,9 +373,16 @@ def all_parked(active: Mapping[str, ActiveRun]) -> bool:
     return parked(frozenset(active))(active)
 
 
-def _run(service: Service, folders: Sequence[Path], teller: Teller, begin: Callable[[Loop], None], until: Until | None) -> Loop:
+def _run(
+    service: Service,
+    folders: Sequence[Path],
+    teller: Teller,
+    begin: Callable[[Loop], None],
+    until: Until | None,
+    approach: Approach = Approach(),  # noqa: B008
+) -> Loop:
     service.is_loop = True
-    made = Loop(service, folders, teller, until)
+    made = Loop(service, folders, teller, until, approach)
     begin(made)
     made.run()
     return made

@@ -120,7 +120,7 @@ def _gone(desired: Desired | None, recorded: Recorded) -> frozenset[str]:
     if desired is None:
         return frozenset()
     owners = {item.owner for items in (recorded.runs, recorded.workflows, recorded.schedules) for item in items.values()}
-    return frozenset(owner for owner in owners - {desired.folder, ""} if os.path.isabs(owner) and not os.path.isdir(owner))
+    return desired.released | frozenset(owner for owner in owners - {desired.folder, ""} if os.path.isabs(owner) and not os.path.isdir(owner))
 
 
 def news(recorded: Recorded, observed: Observed) -> dict[str, Finished | Live | LetGo | Unclaimed]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from reconciler import deploys, retrying
-from reconciler.actions import Edit, End, Plan, Postpone
+from reconciler.actions import Edit, End, Notice, Plan, Postpone
 from reconciler.apply import apply, record
 from reconciler.backoff import Pause
 from reconciler.collection import collect, note_ends
@@ -16,6 +16,7 @@ from reconciler.instants import stamp
 from reconciler.model import Desired, Place
 from reconciler.observe import Looks, news, observe, settled
 from reconciler.plan import Limits, decide, lost
+from reconciler.plan.approval import approved_objects
 from reconciler.plan.progress import dues
 from reconciler.reasons import FOR_A_PERSON
 from reconciler.recorded import ActiveRun, Recorded, overrides_of
@@ -75,16 +76,22 @@ class Reconciler:
         deep: bool = False,
         assume: str = "",
         who: str = "",
+        held: tuple[Notice, ...] = (),
+        approve: str = "",
     ) -> Report:
         """Move the world one step towards the manifests; without manifests, carry on what is known.
 
         `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again. Who is `eager` tries at once what
         failed before (by default who has no queue for slow calls: one call of a person, or of CI); `deep` looks at everything of a revision.
-        `assume` is what a person says of runs that nothing here knows of: `start` or `done`. `who` is kept with the pass.
+        `assume` is what a person says of runs that nothing here knows of: `start` or `done`. `who` is kept with the pass. With `held` nothing of the
+        manifests is carried out, and the plan says why. `approve` is the digest of a plan whose held prunes may go.
         """
         store, clock = self._hands.store, self._hands.clock
         began_at = clock.now()
         make_ready(store, self._hands.adapters, self._hands.progress, now=began_at)
+        place = NOWHERE if desired is None else desired.place
+        if held:
+            desired = None
         back = Applied()
         deploys.collect(self._hands, back)
         recorded = self._load(desired, eager=self._hands.errands is None if eager is None else eager)
@@ -97,11 +104,13 @@ class Reconciler:
         recorded = with_pauses(recorded, retrying.pause(self._hands, back.paused))
         self._sweep(ended)
         recorded = answering(store, settled(recorded, fresh), observed)
-        under_way = self._under_way(desired)
+        under_way, now = self._under_way(desired), clock.now()
         observed = replace(observed, statuses=dependencies(store, recorded), under_way=under_way)  # also of runs whose end was just seen
-        plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved, assume=assume)
+        plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved, assume=assume)
+        if approve and (more := approved_objects(place, plan, approve)):
+            plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved | more, assume=assume)
+        plan = replace(plan, held=held + plan.held) if held else plan
         show(plan)
-        place = NOWHERE if desired is None else desired.place
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
         if desired is not None:
             self._register(desired, plan, "" if recorded.known else assume, who)
@@ -148,7 +157,8 @@ class Reconciler:
         """Register the place at its first pass."""
         store, now = self._hands.store, self._hands.clock.now()
         known = workflows.place_known(store, desired.place)
-        if known != (desired.lineage, desired.folder):
+        named = desired.place.project and (not desired.local or desired.place.project == "local")
+        if named and known != (desired.lineage, desired.folder):
             with store.transaction():
                 workflows.save_place(store, desired.place, lineage=desired.lineage, folder=desired.folder, now=now)
         if self._is_new(desired, plan):
@@ -189,15 +199,30 @@ def with_pauses(recorded: Recorded, pauses: Mapping[str, Pause]) -> Recorded:
     return replace(recorded, pauses={**recorded.pauses, **pauses}) if pauses else recorded
 
 
-def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime) -> Plan:
-    """Return the plan of a pass without writing anything, also not what was seen."""
+def look(
+    store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime, held: tuple[Notice, ...] = (), before: str = ""
+) -> Plan:
+    """Return the plan of a pass without writing anything, also not what was seen. `before` is where the folder was until now."""
     begun = Recorded(known=not desired.lineage, scope=scope) if store is None else load(store, desired, scope)
     recorded = begun if store is None else retrying.with_retries(store, begun, eager=True, begun=now, now=now)
+    recorded = _moved(recorded, before, desired.folder) if before else recorded
     observed = observe(desired, recorded, hands.adapters, {} if store is None else dependencies(store, recorded))
     recorded = settled(recorded, news(recorded, observed))
     if store is not None:
         recorded = answering(store, recorded, observed)
-    return decide(desired, recorded, observed, limits, now=now)
+    plan = decide(desired, recorded, observed, limits, now=now)
+    return replace(plan, held=held + plan.held) if held else plan
+
+
+def _moved(recorded: Recorded, before: str, folder: str) -> Recorded:
+    """Return what is remembered as it will be once the property of a folder has moved along with it."""
+    return replace(
+        recorded,
+        workflows={name: replace(known, owner=folder) if known.owner == before else known for name, known in recorded.workflows.items()},
+        schedules={name: replace(known, owner=folder) if known.owner == before else known for name, known in recorded.schedules.items()},
+        runs={name: run._replace(owner=folder) if run.owner == before else run for name, run in recorded.runs.items()},
+        active={uid: replace(run, owner=folder) if run.owner == before else run for uid, run in recorded.active.items()},
+    )
 
 
 def next_due(dues: Sequence[datetime], after: datetime) -> datetime | None:

@@ -175,6 +175,17 @@ class Rerun:
 
 
 @frozen
+class KnownPlace:
+    """A place that a pass has worked on: the folder that holds it, the branches that the last pass may have been on, and why it is held."""
+
+    place: Place
+    lineage: str
+    folder: str
+    branches: frozenset[str] = frozenset()
+    held: str = ""
+
+
+@frozen
 class Override:
     """What a person asked of an object by command: it holds until the manifest's own field is no longer `declared`."""
 

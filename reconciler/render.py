@@ -64,7 +64,8 @@ def plan_lines(plan: Plan, paint: Paint, now: datetime | None = None) -> list[st
     for title, notices, symbol in (("Rejected", plan.rejected, "!"), ("Held", plan.held, "!"), ("Drift", plan.drift, "~")):
         if notices:
             lines.append(f"{title}:")
-            lines += aligned([_notice_row(symbol, notice) for notice in notices], paint)
+            for row, notice in zip(aligned([_notice_row(symbol, notice) for notice in notices], paint), notices, strict=True):
+                lines += [row, *(f"      {plain(line)}" for line in notice.message.splitlines()[1:])]
     if plan.asked:
         lines.append("Requests:")
         lines += aligned([("=", asked.object, _ASKED.get(asked.verb, asked.verb), asked_text(asked, now)) for asked in plan.asked], paint)
@@ -82,7 +83,7 @@ def _change_row(change: Change) -> tuple[str, ...]:
 
 
 def _notice_row(symbol: str, notice: Notice) -> tuple[str, ...]:
-    return (symbol, notice.object, notice.reason, plain(notice.message), _where(notice.source.file, notice.source.line))
+    return (symbol, notice.object, notice.reason, plain(notice.message.partition("\n")[0]), _where(notice.source.file, notice.source.line))
 
 
 def _where(file: str, line: int) -> str:

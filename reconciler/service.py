@@ -4,12 +4,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from reconciler import follow, git, installation, manifests, tombstones
+from reconciler import follow, installation, manifests, tombstones
 from reconciler.actions import Plan
 from reconciler.clock import Clock
 from reconciler.compute import Adapter, Progress
@@ -17,21 +17,22 @@ from reconciler.config import Settings
 from reconciler.digest import Json
 from reconciler.errands import Errands
 from reconciler.errors import DamagedStateError, InvalidError, RejectedError, UsageError
-from reconciler.hands import Hands
+from reconciler.ground import PROJECT_FILE, Approach, Ground, Missed, hold_ground, read_folder, remember, source_of, take_over, written
+from reconciler.hands import Failure, Hands
 from reconciler.instants import stamp
 from reconciler.locks import FileLock, loop_lock
 from reconciler.model import Code, Desired, Place
 from reconciler.plan import Limits
+from reconciler.plan.approval import digest_of_plan
 from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, make_ready, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
 from reconciler.registry import Adapters
 from reconciler.relations import input_fault
 from reconciler.secret import resolve
-from reconciler.state import Store, marks, move_aside, named_errors, open_store, read_store, runs, store_in_memory, workflows
+from reconciler.state import Store, marks, move_aside, named_errors, open_store, places, read_store, runs, store_in_memory, workflows
 from reconciler.unavailable import with_remarks
-from reconciler.values import frozen, made, mutable
+from reconciler.values import frozen, made, mutable, replace
 
-PROJECT_FILE = "ty-openworkflow.yaml"
 PATIENCE = 30.0
 
 
@@ -52,7 +53,8 @@ class View:
 class Passed:
     """What `reconcile` did: a report for each place, the runs it waited for, and whether they ended in time.
 
-    A command that is `about` one object (`run/x`) answers for that one only.
+    A command that is `about` one object (`run/x`) answers for that one only. `halted` are the places of which nothing is carried out, `again` says
+    when to look at a folder again.
     """
 
     reports: list[Report] = made(default_factory=list)
@@ -62,6 +64,8 @@ class Passed:
     in_time: bool = True
     about: str | None = None
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
+    halted: set[Place] = made(default_factory=set)
+    again: dict[Path, datetime] = made(default_factory=dict)
 
     @property
     def held(self) -> bool:
@@ -97,6 +101,8 @@ class Service:
         self.local = self.data_dir / "manifests"
         self.errands: Errands | None = None  # a loop sets one: its passes wait for no slow call
         self._memory = Memory()
+        self._missed = Missed()
+        self._fetched: Any = None
         self._loaders: dict[tuple[Path, Any], Any] = {}
         self._kept: Store | None = None
         self.is_loop = False
@@ -121,29 +127,39 @@ class Service:
 
     # Folders and manifests
 
-    def folder(self, given: str | None) -> Path:
-        """Return the folder that is meant: the argument, else the nearest one with a project file, else the local one."""
+    def folder(self, given: str | None, *, committed: bool = False) -> Path:
+        """Return the folder that is meant: the argument, else the nearest one with a project file, else the local one.
+
+        A folder that is known need not be there any more, and one that is `committed` need not be in the work tree.
+        """
         if given is not None:
             folder = Path(given).expanduser()
-            if not folder.is_dir():
+            path = folder.resolve() if ".." in folder.parts else Path(os.path.abspath(folder))
+            if not folder.is_dir() and not committed and not self._holds(path):
                 message = f"{given} is not a folder" if folder.exists() else f"{given} does not exist"
                 raise UsageError(message)
-            return Path(os.path.abspath(folder))  # a link is kept as the name of what it leads to, whichever that is now
+            return path
         here = _here()
         for folder in (here, *here.parents):
             if (folder / PROJECT_FILE).is_file():
                 return folder
         return self.local
 
-    def desired(self, folder: Path, *, writing: bool) -> list[Desired]:
-        """Return what a folder declares, for each place; the local folder may be of several, and need not exist."""
+    def _holds(self, folder: Path) -> bool:
+        """Say whether a folder holds a place, so that it is missed when it is not there."""
+        with self.reading() as store:
+            return store is not None and bool(places.places_in(store, str(folder)))
+
+    def desired(self, folder: Path, *, writing: bool, tree: Path | None = None, waits: bool = True) -> list[Desired]:
+        """Return what a folder declares, for each place; the local folder may be of several, and need not exist. `tree` has the files of a commit."""
         options = manifests.LoadOptions(
             environment=self.environment or self.settings.environment or None,
             default_adapter=self.settings.default_adapter,
             enabled_adapters=self.enabled,
             cache_dir=self.data_dir / "cache",
             write_cache=writing and not self.is_loop,
-            wait_unstable=not self.is_loop,
+            wait_unstable=waits and not self.is_loop,
+            tree=tree,
         )
         if folder == self.local:
             return [with_remarks(one) for one in self._loader(folder, options._replace(local=True)).load_local()] if folder.is_dir() else []
@@ -153,8 +169,32 @@ class Service:
             raise UsageError(message)
         return [desired]
 
+    def _grounds(self, folder: Path, store: Store | None, approach: Approach, *, writing: bool) -> list[Ground]:
+        """Return what a folder declares for each place, with what holds it."""
+        if folder == self.local:
+            found = self.desired(folder, writing=writing) if store is None or not writing else self._declared(folder, store)
+            return [hold_ground(Ground(desired), store, self.clock, approach) for desired in found]
+        if approach.ref:
+            from reconciler.committed import read_commit
+
+            keep = self.data_dir / "git" if writing else None
+            return read_commit(folder, lambda tree: self.desired(folder, writing=writing, tree=tree), store, self.clock, approach, keep)
+        return read_folder(folder, partial(self.desired, folder, writing=writing, waits=approach.patient), store, self.clock, approach, self._missed)
+
+    def _pull(self, folders: Sequence[Path], approach: Approach) -> list[Failure]:
+        """Fetch what is to be read from a commit; returns what did not work."""
+        if approach.pull is None:
+            return []
+        from reconciler import committed
+
+        self._fetched = self._fetched or committed.Fetched()
+        return committed.pull([folder for folder in folders if folder != self.local], approach, self._fetched)
+
     def _loader(self, folder: Path, options: manifests.LoadOptions) -> manifests.Manifests:
-        """Return what reads a folder: a loop reads it again and again."""
+        """Return what reads a folder: a loop reads it again and again; a commit is read until another one takes its place."""
+        if options.tree is not None:
+            for known in [known for known in self._loaders if known[0] == folder and known[1].tree not in (None, options.tree)]:
+                self._loaders.pop(known).save()
         if (folder, options) not in self._loaders:
             self._loaders[folder, options] = manifests.Manifests(folder, options)
         loader: manifests.Manifests = self._loaders[folder, options]
@@ -166,15 +206,8 @@ class Service:
         other.__dict__["adapters"] = self.adapters
         other.errands = self.errands
         other._memory, other._loaders, other._kept, other.is_loop = self._memory, self._loaders, self._kept, self.is_loop
+        other._missed, other._fetched = self._missed, self._fetched
         return other
-
-    def source(self, desired: Desired, *, dirty: bool) -> dict[str, Any]:
-        """Return where a plan comes from."""
-        head = git.head_of(Path(desired.folder))
-        facts: dict[str, Any] = {"folder": shown(desired.folder), "project": desired.place.project, "environment": desired.place.environment}
-        if head is not None:
-            facts |= {"branch": head.branch, "commit": head.commit, "dirty": git.is_dirty(Path(desired.folder)) if dirty else None}
-        return facts
 
     # State
 
@@ -275,15 +308,19 @@ class Service:
 
     # Plans and passes
 
-    def plan(self, folder: Path) -> list[View]:
-        """Return the plans of a folder; nothing at all is written."""
+    def plan(self, folder: Path, approach: Approach = Approach()) -> list[View]:  # noqa: B008
+        """Return the plans of a folder; nothing at all is written, unless something is to be fetched. Raises UnavailableError."""
+        for trouble in self._pull([folder], approach):
+            self.progress(trouble.message)
         views = []
-        for desired in self.desired(folder, writing=False):
-            begin = time.perf_counter()
-            with self.reading() as store:
+        with self.reading() as store:
+            for ground in self._grounds(folder, store, approach, writing=False):
+                begin, desired = time.perf_counter(), ground.desired
                 hands = self._hands(store)  # type: ignore[arg-type]  # looking only reads
-                plan = look(store, desired, hands, self.limits, self.scope, now=self.clock.now())
-            views.append(View(desired, plan, self.source(desired, dirty=True), time.perf_counter() - begin))
+                now = self.clock.now()
+                plan = look(store, desired, hands, self.limits, self.scope, now=now, held=ground.held, before=ground.before)
+                source = source_of(ground, shown(desired.folder), dirty=not approach.ref) | ({"dirty": False} if approach.ref else {})
+                views.append(View(desired, plan, source, time.perf_counter() - begin))
         return views
 
     def reconcile(
@@ -296,7 +333,7 @@ class Service:
         approved: frozenset[str] = frozenset(),
         changed: frozenset[str] | None = None,
         eager: bool | None = None,
-        assume: str = "",
+        approach: Approach = Approach(),  # noqa: B008
     ) -> Passed:
         """Run one pass over each folder (and with none over what is known), and return what came of it.
 
@@ -304,10 +341,10 @@ class Service:
         pass. Where the database turns out to be damaged, it was moved aside, and the pass is made over a new one.
         """
         if not self.is_loop and loop_lock(self.data_dir).busy():
-            handed = self._asked(folders, who, show, only, approved, assume)
+            handed = self._asked(folders, who, show, only, approved, approach)
             if handed is not None:
                 return handed
-        options: dict[str, Any] = {"only": only, "approved": approved, "changed": changed, "eager": eager, "assume": assume}
+        options: dict[str, Any] = {"only": only, "approved": approved, "changed": changed, "eager": eager, "approach": approach}
         try:
             return self._reconcile(folders, who, show, **options)
         except DamagedStateError:
@@ -324,17 +361,19 @@ class Service:
         approved: frozenset[str],
         changed: frozenset[str] | None,
         eager: bool | None,
-        assume: str,
+        approach: Approach,
     ) -> Passed:
-        passed = Passed()
+        approach = replace(approach, patient=approach.patient and not self.is_loop)
+        failed, passed = self._pull(folders, approach), Passed()
         with self.writing(who) as store:
             reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
             for folder in folders:
-                for desired in self._declared(folder, store):
-                    begin = time.perf_counter()
-                    source = self.source(desired, dirty=False)
+                for ground in self._grounds(folder, store, approach, writing=True):
+                    begin, desired = time.perf_counter(), ground.desired
+                    source = source_of(ground, shown(desired.folder), dirty=False)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
                     told = partial(_tell, show, desired, source, begin)
+                    take_over(store, ground)
                     report = reconciler.run_pass(
                         desired,
                         revision=revision,
@@ -342,11 +381,19 @@ class Service:
                         approved=approved,
                         changed=changed,
                         eager=eager,
-                        assume=assume,
+                        assume=approach.assume,
                         who=self._signed(who),
+                        held=ground.held,
+                        approve=approach.approve,
                     )
+                    remember(store, ground, now=self.clock.now())
+                    report.applied.failures += failed
+                    failed = []
                     passed.reports.append(report)
                     passed.desired.append(desired)
+                    passed.halted |= {desired.place} if ground.held else set()
+                    if ground.due_at is not None:
+                        passed.again[folder] = min(ground.due_at, passed.again.get(folder, ground.due_at))
                     self._forget_finished(desired, store)
             if not folders:
                 passed.reports.append(reconciler.run_pass(None, changed=changed, eager=eager, who=self._signed(who)))
@@ -369,14 +416,14 @@ class Service:
         return who if self.is_loop else by(who)
 
     def _asked(
-        self, folders: Sequence[Path], who: str, show: Show, only: frozenset[str] | None, approved: frozenset[str], assume: str
+        self, folders: Sequence[Path], who: str, show: Show, only: frozenset[str] | None, approved: frozenset[str], approach: Approach
     ) -> Passed | None:
         """Let the living loop make a pass; None if it has ended meanwhile."""
         from reconciler import beside
         from reconciler.handover import Wish
 
         words = None if only is None else tuple(sorted(only))
-        wish = Wish(tuple(map(str, folders)), by(who), words, tuple(sorted(approved)), self.project, self.environment, assume)
+        wish = Wish(tuple(map(str, folders)), by(who), words, tuple(sorted(approved)), self.project, self.environment, written(approach))
         told = beside.ask(self.data_dir, wish, self.clock)
         if told is None:
             return None
@@ -392,7 +439,7 @@ class Service:
         found = self.desired(folder, writing=True)
         if folder == self.local:
             places, owned = {desired.place for desired in found}, workflows.places_of(store, str(folder))
-            found += [Desired(str(folder), place) for place in owned if place not in places]
+            found += [Desired(str(folder), place, local=True) for place in owned if place not in places]
             return [desired for desired in found if desired.files or desired.problems or desired.place in owned] or found[:1]
         return found
 
@@ -428,7 +475,8 @@ class Service:
                 passed.in_time = in_time
                 return passed
             timeout = None if timeout is None else timeout - timedelta(seconds=time.monotonic() - began)
-        again = list(passed.desired) if any(needs_manifests_again(report.plan) for report in passed.reports) else []
+        again = [desired for desired in passed.desired if desired.place not in passed.halted]
+        again = again if any(needs_manifests_again(report.plan) for report in passed.reports) else []
 
         def next_pass(changed: frozenset[str] | None) -> Report:
             with self.writing(who) as store:
@@ -493,7 +541,8 @@ class Service:
 
 
 def _tell(show: Show, desired: Desired, source: Mapping[str, Any], begin: float, plan: Plan) -> None:
-    show(desired, source, plan, time.perf_counter() - begin)
+    seconds = time.perf_counter() - begin
+    show(desired, {**source, "digest": digest_of_plan(desired.place, plan)}, plan, seconds)
 
 
 def person() -> str:

@@ -6,11 +6,12 @@ from typing import Any
 
 from reconciler.actions import Plan
 from reconciler.compute import Adapter, Finished, Gone, LetGo, Live, Observation, Quarantined, Unclaimed, Unknown
-from reconciler.digest import Json, digest_of
+from reconciler.digest import Json
 from reconciler.errors import DamagedError, UnavailableError
 from reconciler.history import IN_DOUBT, Call, History
 from reconciler.journal import decode_json, encode_json
-from reconciler.model import TERMINAL
+from reconciler.model import TERMINAL, Place
+from reconciler.plan.approval import digest_of_plan
 from reconciler.plan.family import child_name
 from reconciler.reasons import let_go_reason, reason_of_end
 from reconciler.standing import Standing, asked_view, reason_in, run_conditions, workflow_conditions
@@ -200,7 +201,7 @@ def workflow_view(row: Mapping[str, Any], known: Standing | None = None) -> dict
 
 
 def plan_view(plan: Plan, source: Mapping[str, Any]) -> dict[str, Json]:
-    """Return a plan as `plan --json` shows it; `digest` stands for what would be done, and where."""
+    """Return a plan as `plan --json` shows it; `digest` stands for what would be made of the manifests, and where."""
     changes = [
         {
             "kind": change.kind,
@@ -214,10 +215,9 @@ def plan_view(plan: Plan, source: Mapping[str, Any]) -> dict[str, Json]:
         for change in plan.changes
     ]
     place = {name: source.get(name) for name in ("folder", "project", "environment", "branch", "commit", "dirty")}
-    same = [{name: value for name, value in change.items() if name not in ("reason", "source")} for change in changes]
     return {
         "format_version": FORMAT,
-        "digest": digest_of([place["project"], place["environment"], same]),
+        "digest": source.get("digest") or digest_of_plan(Place(source["project"], source["environment"]), plan),
         "source": place,
         "changes": changes,
         "rejected": _notices(plan.rejected),

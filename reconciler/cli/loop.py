@@ -13,6 +13,7 @@ from reconciler import loop
 from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption
 from reconciler.cli.options import Argument
+from reconciler.ground import Approach
 from reconciler.handover import Shown
 from reconciler.logs import Log
 from reconciler.loop import Loop
@@ -30,10 +31,18 @@ def serve(directories: DirsArgument = [], output: OutputOption = "text", as_json
     return run_loop(directories, as_json=wants_json(output, as_json))
 
 
-def run_loop(directories: Sequence[str], *, parked: bool = False, gives_way: bool = False, as_json: bool = False) -> int:
+def run_loop(
+    directories: Sequence[str],
+    approach: Approach = Approach(),  # noqa: B008
+    *,
+    parked: bool = False,
+    gives_way: bool = False,
+    as_json: bool = False,
+) -> int:
     """Run the loop until it is told to end, or until no run is active (`parked`). Returns the exit code."""
     service = CONTEXT.service
-    folders = [service.folder(directory) for directory in directories] or [service.folder(None)]
+    committed = bool(approach.ref)
+    folders = [service.folder(directory, committed=committed) for directory in directories] or [service.folder(None, committed=committed)]
     service.local.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = Log(sys.stderr, CONTEXT.clock, "json" if as_json else "text")
     told = Told(log)
@@ -53,7 +62,7 @@ def run_loop(directories: Sequence[str], *, parked: bool = False, gives_way: boo
     if gives_way:
         loop.follow(service, everything, told, begin)
     else:
-        ended = loop.run(service, everything, told, begin, loop.all_parked if parked else None)
+        ended = loop.run(service, everything, told, begin, loop.all_parked if parked else None, approach)
         if signals:
             left = f"{plural(len(ended.active), 'run')} not ended, which the next loop or pass carries on" if ended.active else "every run has ended"
             log.info(f"ended by {signal.Signals(signals[0]).name}; {left}")

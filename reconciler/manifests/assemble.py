@@ -35,6 +35,7 @@ class Assembly:
     """Puts together what one place is to have; what is wrong with one object stays with that object."""
 
     folder: Path
+    real: Path
     scope: Scope
     surveyed: Survey
     cache: Cache
@@ -144,7 +145,7 @@ class Assembly:
             self._report(entry, finding)
             return
         try:
-            found = find_code(self.folder, entry.path.rpartition("/")[0], entry.spec, self.attachments)
+            found = find_code(self.real, entry.path.rpartition("/")[0], entry.spec, self.attachments)
         except UnstableError:
             self.invalid.add(entry.doc.about)
             self.complete = False
@@ -261,6 +262,7 @@ class Assembly:
             foreign=surveyed.foreign,
             files=sum(1 for record in surveyed.files.values() if record.docs or record.held),
             complete=self.complete and surveyed.complete,
+            local=scope.local,
         )
 
 

@@ -89,7 +89,7 @@ def decide(
         workflows = decide_workflows(desired, recorded, holdings, observed.gone, now=now)
         pinned_drift(workflows, desired, recorded, holdings)
         runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input, assume=assume)
-        pruned = prune(desired, recorded, approved)
+        pruned = prune(desired, recorded, approved, now=now)
         actions += [*workflows.actions, *runs.actions, *pruned.actions]
         rejected += [*workflows.rejected, *runs.rejected]
         held += [*runs.held, *pruned.held]

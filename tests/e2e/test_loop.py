@@ -258,7 +258,7 @@ def test_a_folder_that_is_away_for_a_while_changes_nothing(hello: Site) -> None:
         eventually(lambda: hello.reached("asleep", "requested", kind="sleep"))
         away = hello.folder.with_name("away")
         hello.folder.rename(away)
-        loop.says("cannot be read")
+        loop.says("folder-missing")
         away.rename(hello.folder)
         hello.start("after", "hello", input={"name": "B"})
 
