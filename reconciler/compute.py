@@ -119,10 +119,11 @@ class Unknown:
 
 @frozen
 class Unclaimed:
-    """The run is there, but nobody has taken the latest claim. `ordered`: a living worker still may."""
+    """The run is there, but nobody has taken the latest claim. `ordered`: a living worker still may; it was told to at `ordered_at`."""
 
     seen: Seen
     ordered: bool
+    ordered_at: datetime | None = None
 
 
 @frozen
@@ -248,7 +249,7 @@ class Adapter(Protocol):
         ...
 
     def kill(self, uid: str) -> None:
-        """Kill the worker of a run with its whole process tree; nobody there is fine.
+        """Kill the worker that holds a run, or was ordered to take it, with its whole process tree; nobody there is fine.
 
         Other runs that the worker holds are told to go on elsewhere first: until they have (or do not answer in their time), nothing is killed, and
         the next call looks again.

@@ -40,7 +40,7 @@ def observe(
             runs |= dict.fromkeys(claims, Unknown(str(error)))
     looks.clear()
     looks.update({uid: (recorded.active[uid].claim, look) for uid, look in runs.items() if not isinstance(look, Unknown)})
-    deployed, absent = _revisions(desired, adapters)
+    deployed, absent = _revisions(desired, recorded, adapters)
     return Observed(runs, deployed, absent, _gone(desired, recorded), statuses)
 
 
@@ -57,7 +57,12 @@ def _by_adapter(active: Iterable[ActiveRun]) -> dict[str, dict[str, int]]:
     return claims
 
 
-def _revisions(desired: Desired | None, adapters: Mapping[str, Adapter]) -> tuple[frozenset[str], dict[str, str]]:
+def _revisions(desired: Desired | None, recorded: Recorded, adapters: Mapping[str, Adapter]) -> tuple[frozenset[str], dict[str, str]]:
+    """Return which revisions are there, and what keeps others from running here.
+
+    Where a platform cannot be asked, what was deployed before counts as there; what is new is deployed, which does nothing to what is there.
+    """
+    before = {workflow.revision.digest for workflow in recorded.workflows.values()}
     wanted: dict[str, list[Revision]] = {}
     for workflow in () if desired is None else desired.workflows.values():
         wanted.setdefault(workflow.adapter, []).append(revision_of(workflow))
@@ -71,7 +76,7 @@ def _revisions(desired: Desired | None, adapters: Mapping[str, Adapter]) -> tupl
         try:
             deployed |= adapter.deployed([revision.digest for revision in revisions])
         except UnavailableError:
-            deployed |= {revision.digest for revision in revisions}  # unknown deploys nothing
+            deployed |= before & {revision.digest for revision in revisions}
         for revision in revisions:
             why = adapter.missing(revision)
             if why is not None:

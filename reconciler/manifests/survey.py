@@ -12,6 +12,7 @@ from reconciler.model import Problem
 from reconciler.values import made, mutable
 
 LARGEST = 1 << 20
+_BEGINNING = 1 << 10
 _NOTHING = FileRecord(NO_KEY, "", [], racy=True)
 
 
@@ -60,6 +61,11 @@ def survey(root: int, scanned: Scan, cache: Cache, patience: Patience, *, local:
     return result
 
 
+def _may_be_ours(seen: Contents) -> bool:
+    """Say whether what a writer still has open is a manifest of ours, or may be the beginning of one."""
+    return not seen.large and (MARK in seen.data or len(seen.data) < _BEGINNING)
+
+
 class _Reader:
     def __init__(self, root: int, cache: Cache, patience: Patience, result: Survey, *, local: bool) -> None:
         self._root, self._cache, self._patience, self._result, self._local = root, cache, patience, result, local
@@ -69,7 +75,7 @@ class _Reader:
         known = next(before.objects(), None) is not None
         try:
             contents = read_settled(
-                self._root, path.split("/"), LARGEST, self._patience, mark=MARK, unless=lambda seen: not (known or seen.marked or MARK in seen.data)
+                self._root, path.split("/"), LARGEST, self._patience, mark=MARK, unless=lambda seen: not (known or seen.marked or _may_be_ours(seen))
             )
         except UnstableError:
             self._result.unstable.append(path)

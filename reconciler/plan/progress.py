@@ -151,7 +151,8 @@ def _end_of_patience(run: ActiveRun, seen: Live | Unclaimed, asked_at: datetime)
     """Return until when a worker may take to end a run: its grace and clean-up from when it was asked, or began."""
     times = run.revision.settings.get("cancel", {})
     allowed = timedelta(milliseconds=times.get("grace_ms", 0) + times.get("cleanup_ms", 0)) + _KILL_MARGIN
-    return max(asked_at, seen.seen.claimed_at or asked_at) + allowed
+    began = seen.ordered_at if isinstance(seen, Unclaimed) else seen.seen.claimed_at  # one that was told to a moment ago is still starting
+    return max(asked_at, began or asked_at) + allowed
 
 
 def deadline_of(run: ActiveRun) -> datetime | None:

@@ -46,8 +46,11 @@ def decide_reruns(recorded: Recorded, active: Mapping[str, ActiveRun], *, now: d
     actions: list[Action] = []
     for request in recorded.reruns:
         run = active.get(request.latest.uid)
-        if run is None:
-            actions += [Start(_next(request, now=now), request.latest.rerun, request.data["why"]), Fulfil(request.id)]
+        following = _next(request, now=now)
+        if following.uid in active:  # its manifest asks for the same incarnation in this very pass: one is enough
+            actions.append(Fulfil(request.id))
+        elif run is None:
+            actions += [Start(following, request.latest.rerun, request.data["why"]), Fulfil(request.id)]
         elif run.cancel is None:
             reason = f"replaced ({request.data['why']})"
             actions.append(Edit(run.uid, run.name, {"cancel": reason}, f"canceled first: {request.data['why']}", run.source))

@@ -139,7 +139,7 @@ class Folder:
         return self._break("syntax")
 
     def mend(self) -> str:
-        if not self.broken:
+        if not self.broken or self.away:
             return "nothing"
         path = self.dice.choice(sorted(self.broken))
         del self.broken[path]
@@ -248,6 +248,14 @@ class Folder:
     def docs(self, kind: str) -> dict[str, Doc]:
         """Return what is declared and can be read, by name."""
         return {doc["metadata"]["name"]: doc for path, docs in self.files.items() if path not in self.broken for doc in docs if doc["kind"] == kind}
+
+    def runnable(self) -> list[str]:
+        """Return the declared runs whose workflow is declared, and so is all that they depend on."""
+        docs, workflows = self.docs("Run"), self.docs("Workflow")
+        fine = {name for name, doc in docs.items() if doc["spec"]["workflow"] in workflows}
+        while lost := {name for name in fine for other in docs[name]["spec"].get("dependsOn", ()) if other.removeprefix("run/") not in fine}:
+            fine -= lost
+        return sorted(fine)
 
     def settle(self) -> None:
         """Finish what is half done, and correct every mistake."""

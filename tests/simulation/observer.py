@@ -130,6 +130,8 @@ class Observer:
         """See what a pass is about to do."""
         for change in plan.changes:
             self.trace.append(f"    {change.symbol} {change.kind}/{change.name} {change.action} ({change.reason})")
+        for notice in (*plan.rejected, *plan.held):
+            self.trace.append(f"    ! {notice.object} {notice.reason} ({notice.message})")
         if not self.folder.doubtful:
             return
         for action in plan.actions:

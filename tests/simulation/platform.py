@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from adapters.runfiles import finished, instant, seen
@@ -28,6 +29,7 @@ class Stage(Platform):
     numbers: dict[str, tuple[int, int]] = field(default_factory=dict)
     firsts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     before: dict[str, Observation] = field(default_factory=dict)
+    ordered_at: dict[str, datetime] = field(default_factory=dict)
 
     def create(self, uid: str, first: Mapping[str, Any]) -> None:
         """Write the first record of a run."""
@@ -72,7 +74,8 @@ def look_at(stage: Stage, uid: str, claim: int) -> Observation:
         return finished(history, size)
     facts = seen(history, size)
     if history.claim < claim:
-        return Unclaimed(facts, ordered=stage.ordered.get(uid) == claim)
+        ordered = stage.ordered.get(uid) == claim
+        return Unclaimed(facts, ordered, stage.ordered_at[uid] if ordered else None)
     if history.let_go is not None:
         mail = history.unread(len(stage.inboxes.get(uid, ())))
         return LetGo(replace(facts, mail=mail), history.let_go, Status(history.status), instant(history.due()))
@@ -127,8 +130,8 @@ class StageAdapter(MemoryAdapter):
         if not isinstance(before, Live | Missing | Unclaimed) or isinstance(now, Missing):
             return now
         if isinstance(before, Live) and before.seen.claim < claim:
-            return Unclaimed(before.seen, ordered=True)
-        return replace(before, ordered=True) if isinstance(before, Unclaimed) else before
+            return Unclaimed(before.seen, True, self.stage.ordered_at[uid])
+        return replace(before, ordered=True, ordered_at=self.stage.ordered_at[uid]) if isinstance(before, Unclaimed) else before
 
     def start(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
         return [self._start(order) for order in orders]
@@ -154,7 +157,7 @@ class StageAdapter(MemoryAdapter):
         elif history.finished is not None or history.claim >= order.claim:
             return Ordered(uid, adopted=True)
         stage.writes += 1
-        stage.ordered[uid] = order.claim
+        stage.ordered[uid], stage.ordered_at[uid] = order.claim, stage.clock.now()
         if self.faults.dice.random() < 0.8:
             stage.take(uid)
         return Ordered(uid)
@@ -169,6 +172,7 @@ class StageAdapter(MemoryAdapter):
     def kill(self, uid: str) -> None:
         with self._call("kill", uid, uid):
             self.stage.alive.discard(uid)
+            self.stage.ordered.pop(uid, None)
             self.stage.changed.add(uid)
 
     def end(self, uid: str, claim: int, first: Mapping[str, Any], finished_record: Mapping[str, Any]) -> Finished:

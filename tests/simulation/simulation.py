@@ -292,19 +292,18 @@ class Simulation:
         self.observer.incarnations()
         docs = self.folder.docs("Run")
         rows = self.observer.db.execute(
-            "SELECT uid, name, status, reason, message, suspend, owner FROM runs WHERE completed_at IS NULL ORDER BY name"
+            "SELECT uid, name, status, reason, message, suspend, owner, facts FROM runs WHERE completed_at IS NULL ORDER BY name"
         ).fetchall()
-        for uid, name, status, reason, message, suspend, owner in rows:
+        for uid, name, status, reason, message, suspend, owner, facts in rows:
             history = self.stage.history(uid)
             waits = () if history is None else history.waits
             fine = suspend or reason in ("dependency", "start-after") or "signal" in waits or "child" in waits or "send" in waits
             fine = fine or (history is not None and history.until is not None and datetime.fromisoformat(history.until) > self.clock.at)
             check(fine, "I11", f"{name} is {status} ({reason}: {message}), waits for {waits}, and nothing comes of it")
-            check(owner.startswith("run/") or name in docs or True, "I11", f"{name} goes on although nobody declares it")
+            check(owner == "" or owner.startswith("run/") or name in docs or json.loads(facts).get("on_delete") == "finish", "I11", f"{name} goes on undeclared")
         known = {row[0] for row in self.observer.db.execute("SELECT name FROM runs")}
-        workflows = self.folder.docs("Workflow")
-        for name, doc in docs.items():
-            check(name in known or doc["spec"]["workflow"] not in workflows, "I11", f"{name} is declared and was never started")
+        for name in self.folder.runnable():
+            check(name in known, "I11", f"{name} is declared and was never started")
 
 
 @dataclass
