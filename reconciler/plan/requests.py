@@ -8,6 +8,7 @@ from reconciler.compute import Observation
 from reconciler.digest import uid_of
 from reconciler.model import Desired, Source
 from reconciler.plan.family import takes_mail
+from reconciler.plan.runs import at_once
 from reconciler.recorded import ActiveRun, Recorded, Rerun, pending_run
 from reconciler.values import made, mutable
 
@@ -75,7 +76,7 @@ def _next(request: Rerun, *, now: datetime) -> ActiveRun:
         input=data["input"],
         revision=request.revision,
         created_at=now,
-        facts={name: value for name, value in data["facts"].items() if name not in ("start_after", "start_deadline_ms", "depends_on")},
+        facts=at_once(data["facts"]),
         priority=latest.priority,
         concurrency=data["concurrency"],
         source=Source(file, int(line or 0)),

@@ -25,7 +25,8 @@ OF_CALLS = {
 OF_COMMITS = ("commit-failed", "crash-before-commit", "crash-after-commit")
 OF_THE_DATABASE = ("db-locked", "db-full")
 KINDS = frozenset(f"{call}: {kind}" for call, kinds in OF_CALLS.items() for kind in kinds) | frozenset(OF_COMMITS) | frozenset(OF_THE_DATABASE)
-_FIRST_CALLS, _FIRST_COMMITS = 14, 5
+_USUAL_CALLS = 1 / 4
+_FIRST_COMMITS = 5
 _HANG = timedelta(seconds=60)
 
 
@@ -47,7 +48,7 @@ class Faults:
         """Choose what goes wrong in the pass that begins, if anything."""
         self.disarm()
         if self.dice.random() < 0.35:
-            self.calls = {self.dice.randrange(_FIRST_CALLS) for _ in range(self.dice.choice((1, 1, 2, 4)))}
+            self.calls = {int(self.dice.expovariate(_USUAL_CALLS)) for _ in range(self.dice.choice((1, 1, 2, 4)))}
         if self.dice.random() < 0.12:
             self.commits = {self.dice.randrange(_FIRST_COMMITS): self.dice.choice(OF_COMMITS)}
 

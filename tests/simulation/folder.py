@@ -13,7 +13,7 @@ from typing import Any
 from reconciler.instants import stamp
 from tests.support.world import HandClock
 
-RUNS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
+RUNS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
 WORKFLOWS = ("etl", "mail", "parent")
 Doc = dict[str, Any]
 
@@ -40,7 +40,7 @@ class Folder:
         self.path.mkdir()
         for name in WORKFLOWS:
             self._put(f"{name}.yaml", [workflow(name, 0)])
-        self._put("runs.yaml", [run(name, "etl", 0) for name in RUNS[:2]])
+        self._put("runs.yaml", [run(name, "etl", 0) for name in RUNS[:4]])
 
     # The edits, by name
 
@@ -361,7 +361,8 @@ class Folder:
 def workflow(name: str, number: int) -> Doc:
     code = {"inline": f"def workflow(input, ctx): return {number}"}
     cancel = {"grace": "10s", "cleanup": "60s"}
-    return {"kind": "Workflow", "metadata": {"name": name}, "spec": {"runtime": "python", "code": code, "cancel": cancel, "timeout": "30d"}}
+    timeout = {"timeout": "4h"} if name == "mail" else {}
+    return {"kind": "Workflow", "metadata": {"name": name}, "spec": {"runtime": "python", "code": code, "cancel": cancel, **timeout}}
 
 
 def run(name: str, of: str, value: int) -> Doc:

@@ -3,14 +3,14 @@
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.history import Call, History
 from reconciler.instants import stamp
 from tests.simulation.platform import Stage
 
-MOVES = ("step", "step", "result", "result", "sleep", "child", "signal", "send", "park", "park", "release", "body-failed", "finish", "finish", "fail", "die", "die")
+MOVES = ("step", "step", "result", "result", "sleep", "sleep", "child", "child", "signal", "send", "park", "park", "release", "body-failed", "finish", "fail", "die")
 RELEASES = ("suspended", "no-space", "storage", "grace")
 _WAITS = ("sleep", "child", "signal", "send")
 _NAPS = (timedelta(seconds=3), timedelta(seconds=90), timedelta(hours=2))
@@ -63,8 +63,9 @@ class Workers:
         cancel = next((message for message in inbox if message["type"] == "cancel"), None)
         if cancel is not None:
             return self._cancel(uid, history, str(cancel["reason"]))
-        if history.canceling is not None or history.ending is not None:
-            return self._end(uid, history, "failed", "wound-down")
+        timeout = history.order["settings"]["timeout_ms"]
+        if timeout and history.started_at and datetime.fromisoformat(history.started_at) + timedelta(milliseconds=timeout) <= stage.clock.now():
+            return self._undo(uid, history) or self._end(uid, history, "failed", "timeout")
         heard = {call.request.get("heard") for call in history.calls.values()}
         for call in history.calls.values():
             for number, message in enumerate(inbox, 1):
@@ -83,14 +84,17 @@ class Workers:
         if history.canceling is None:
             stage.append(uid, claim, {"type": "canceling", "reason": reason, "inbox": len(stage.inboxes[uid])})
             return "canceling"
-        undone = {call.key for call in history.calls.values()}
+        return self._undo(uid, history) or self._end(uid, history, "canceled", "canceled", reason=reason)
+
+    def _undo(self, uid: str, history: History) -> str:
+        """Undo one step that something undoes and that is not undone yet."""
         for call in list(history.calls.values()):
             key = f"{call.key}~compensate"
-            if call.status == "completed" and call.request.get("compensate") and key not in undone:
+            if call.status == "completed" and call.request.get("compensate") and key not in history.calls:
                 undo = {"type": "requested", "key": key, "kind": "clean-up", "after": 0, "try": 1}
-                stage.append(uid, claim, undo, {"type": "completed", "key": key, "value": None, "try": 1})
+                self.stage.append(uid, history.claim, undo, {"type": "completed", "key": key, "value": None, "try": 1})
                 return "undo"
-        return self._end(uid, history, "canceled", "canceled", reason=reason)
+        return ""
 
     def _own(self, uid: str, history: History) -> str:
         """Do what the code asks for."""
