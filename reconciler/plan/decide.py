@@ -56,15 +56,18 @@ def decide(
         held += pruned.held
         unchanged = workflows.unchanged + runs.unchanged
         active = _as_edited(active, [*runs.actions, *pruned.actions], workflows.revisions)
+    reruns = decide_reruns(desired, recorded, active, now=now)
+    actions += reruns
+    active = _as_edited(active, reruns, {})
+    if desired is not None:
         signals = declared_signals(desired, recorded, active, observed.runs)
         actions += signals.actions
         rejected += signals.rejected
     coming = frozenset() if desired is None else frozenset((desired.place, name) for name in desired.workflows)
     family = decide_family(active, recorded, observed.runs, coming, now=now)
     rejected += family.rejected
-    asked = [*decide_reruns(recorded, active, now=now), *family.actions]
-    active = _as_edited(active, asked, {})
-    actions += [*asked, *deliveries(active, recorded, observed.runs)]
+    active = _as_edited(active, family.actions, {})
+    actions += [*family.actions, *deliveries(active, recorded, observed.runs)]
     seen = _with_mail(observed.runs, actions)
     queue = [run for run in active.values() if queued(run, seen.get(run.uid))]
     waiting = {run.uid for run in queue}

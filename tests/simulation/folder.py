@@ -121,9 +121,10 @@ class Folder:
     def move(self) -> str:
         """Move a file's documents to another file: nothing that is declared changes."""
         path = self._some_file()
-        target = f"moved/{self.written}.yaml"
         if path is None:
             return "nothing"
+        self.written += 1
+        target = f"moved/{self.written}.yaml"
         docs, broken = self.files.pop(path), self.broken.pop(path, "")
         (self.path / target).parent.mkdir(exist_ok=True)
         os.rename(self.path / path, self.path / target)

@@ -127,11 +127,12 @@ class StageAdapter(MemoryAdapter):
     def _late(self, uid: str, claim: int, now: Observation) -> Observation:
         """Return how a run looked before its last record, as far as that is no lie about who may still hold it."""
         before = self.stage.before.get(uid)
-        if not isinstance(before, Live | Missing | Unclaimed) or isinstance(now, Missing):
+        ordered_at = self.stage.ordered_at.get(uid)
+        if not isinstance(before, Live | Missing | Unclaimed) or isinstance(now, Missing) or ordered_at is None:
             return now
-        if isinstance(before, Live) and before.seen.claim < claim:
-            return Unclaimed(before.seen, True, self.stage.ordered_at[uid])
-        return replace(before, ordered=True, ordered_at=self.stage.ordered_at[uid]) if isinstance(before, Unclaimed) else before
+        if isinstance(before, Unclaimed) or (isinstance(before, Live) and before.seen.claim < claim):
+            return Unclaimed(before.seen, True, ordered_at)
+        return before
 
     def start(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
         return [self._start(order) for order in orders]

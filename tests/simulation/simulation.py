@@ -255,6 +255,8 @@ class Simulation:
         """While nothing but the reconciler moves, three passes do all there is to do, and the fourth does nothing (I10, I11)."""
         self._unlock_database()
         self._free_disk()
+        self.workers.good = True
+        self._wake_the_deaf()
         for _ in range(3):
             self.trace.append(f"  {self._pass(hinted=False, faults=False)}")
         writes, changes = self.stage.writes, self._running().store.db.total_changes
@@ -262,15 +264,24 @@ class Simulation:
         check(told.startswith("0 actions, 0 ended, []"), "I11", f"a fourth pass still does something: {told}")
         check(writes == self.stage.writes, "I10", "a pass over an unchanged world wrote to the platform")
         check(changes == self._running().store.db.total_changes, "I10", "a pass over an unchanged world wrote to the database")
+        self.workers.good = False
         return told
+
+    def _wake_the_deaf(self) -> None:
+        """Let workers that hang take what they were told to, and end runs whose end was asked for."""
+        while self.stage.ordered:
+            self.trace.append(f"    {self.workers.take()}")
+        for uid in sorted(self.stage.alive):
+            while uid in self.stage.alive and self.workers.must_end(uid):
+                self.trace.append(f"    {self.workers.act_for(uid)}")
 
     def _settle(self) -> None:
         """Stop the faults: what is declared comes about, and nothing else."""
         self.folder.settle()
         self.clock.at = max(self.latest, self.clock.at) + timedelta(minutes=10)  # it is right again
         self._do(OPS, "stand_still", self._stand_still)
-        self.workers.good = True
         for number in range(_PATIENCE):
+            self.workers.good = True
             while self.stage.ordered:
                 self.workers.take()
             for uid in sorted(self.stage.alive):

@@ -56,6 +56,18 @@ class Workers:
         self.counts[move] += 1
         return f"{uid} {move}"
 
+    def must_end(self, uid: str) -> bool:
+        """Say whether the end of a run was asked for, or its time is over."""
+        history = self.stage.history(uid)
+        assert history is not None
+        return any(message["type"] == "cancel" for message in self.stage.inboxes.get(uid, ())) or self._overdue(history)
+
+    def _overdue(self, history: History) -> bool:
+        timeout = history.order["settings"]["timeout_ms"]
+        if not timeout or not history.started_at:
+            return False
+        return datetime.fromisoformat(history.started_at) + timedelta(milliseconds=timeout) <= self.stage.clock.now()
+
     def _told(self, uid: str, history: History) -> str:
         """Do what a message asks for, if there is one that was not heeded."""
         stage = self.stage
@@ -63,8 +75,7 @@ class Workers:
         cancel = next((message for message in inbox if message["type"] == "cancel"), None)
         if cancel is not None:
             return self._cancel(uid, history, str(cancel["reason"]))
-        timeout = history.order["settings"]["timeout_ms"]
-        if timeout and history.started_at and datetime.fromisoformat(history.started_at) + timedelta(milliseconds=timeout) <= stage.clock.now():
+        if self._overdue(history):
             return self._undo(uid, history) or self._end(uid, history, "failed", "timeout")
         heard = {call.request.get("heard") for call in history.calls.values()}
         for call in history.calls.values():
