@@ -8,7 +8,7 @@ from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Fulfil,
 from reconciler.clock import Clock
 from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Progress, Refused, Unclaimed
 from reconciler.digest import Json
-from reconciler.errors import RejectedError, TyOpenworkflowError, UnavailableError
+from reconciler.errors import DamagedError, RejectedError, TyOpenworkflowError, UnavailableError
 from reconciler.history import memo_of
 from reconciler.instants import stamp
 from reconciler.journal import PROTOCOL
@@ -84,13 +84,14 @@ def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
     _intend(hands, plan.actions)
     lost = _deploy(hands, place, folder, _of(plan, Deploy), done)
     claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in lost]
-    _tell(hands, [send for send in _of(plan, Send) if send.deliver], done)
+    untold = _tell(hands, [send for send in _of(plan, Send) if send.deliver], done)
+    claims = [claim for claim in claims if claim.cause != "message" or claim.run.uid not in untold]
     for action in plan.actions:
         if isinstance(action, Cancel | Kill | End):
             _end_one(hands, action, done)
     _intend_claims(hands, claims)
     _claim(hands, claims, done)
-    _remove(hands, place, _of(plan, RemoveWorkflow))
+    _remove(hands, place, _of(plan, RemoveWorkflow), done)
     return done
 
 
@@ -122,13 +123,15 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> None:
                     events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
 
 
-def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> None:
-    """Put messages into inboxes, in their order; what does not work stays remembered."""
+def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> set[str]:
+    """Put messages into inboxes, in their order; what does not work stays remembered. Returns the runs that lack one."""
     delivered = []
+    untold = set()
     for send in sends:
         try:
             hands.adapters[send.run.adapter].send(send.run.uid, send.message)
         except UnavailableError as error:
+            untold.add(send.run.uid)
             done.failures.append(Failure(f"run/{send.run.name}", "unavailable", str(error), again=True))
         else:
             delivered.append((send.run.uid, send.id))
@@ -136,6 +139,7 @@ def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> None:
         done.told += [uid for uid, _ in delivered]
         with hands.store.transaction():
             messages.delivered(hands.store, delivered, now=hands.clock.now())
+    return untold
 
 
 def _intend_claims(hands: Hands, claims: Sequence[Claim]) -> None:
@@ -204,11 +208,14 @@ def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
         except RejectedError as error:
             outcomes.append(Refused(claim.run.uid, "secret-missing", str(error), again=True))
             continue
-        by_adapter.setdefault(claim.run.adapter, []).append(
-            Order(claim.run.uid, claim.claim, claim.run.revision, first_record(hands, claim.run), env, claim.alone)
-        )
+        try:
+            first = first_record(hands, claim.run)
+        except (UnavailableError, DamagedError) as error:
+            outcomes.append(Refused(claim.run.uid, "unavailable", str(error), again=True))
+            continue
+        by_adapter.setdefault(claim.run.adapter, []).append(Order(claim.run.uid, claim.claim, claim.run.revision, first, env, claim.alone))
     for name, orders in by_adapter.items():
-        outcomes += hands.adapters[name].start(orders, hands.progress)
+        outcomes += _start(hands.adapters[name], orders, hands.progress)
     if not outcomes:
         return
     with hands.store.transaction():
@@ -219,6 +226,14 @@ def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
                 done.failures.append(Failure(f"run/{named[outcome.uid].name}", outcome.reason, outcome.message, outcome.again))
             else:
                 done.started.append(outcome.uid)
+
+
+def _start(adapter: Adapter, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
+    """Hand orders to one platform; one that is away stops no other."""
+    try:
+        return adapter.start(orders, progress)
+    except UnavailableError as error:
+        return [Refused(order.uid, "unavailable", str(error), again=True) for order in orders]
 
 
 def first_record(hands: Hands, run: ActiveRun) -> dict[str, Json]:
@@ -292,7 +307,7 @@ def _finish(hands: Hands, adapter: Adapter, end: End) -> None:
         events.add_event(hands.store, run.place, f"run/{run.name}", finished.status.value, end.message, now=now)
 
 
-def _remove(hands: Hands, place: Place, removals: Sequence[RemoveWorkflow]) -> None:
+def _remove(hands: Hands, place: Place, removals: Sequence[RemoveWorkflow], done: Applied) -> None:
     store, now = hands.store, hands.clock.now()
     if removals:
         with store.transaction():
@@ -300,7 +315,12 @@ def _remove(hands: Hands, place: Place, removals: Sequence[RemoveWorkflow]) -> N
                 workflows.remove_workflow(store, place, removal.name)
                 events.add_event(store, place, f"workflow/{removal.name}", "removed", removal.reason, now=now)
     for adapter, digest in workflows.unneeded_revisions(store):
-        if adapter in hands.adapters:
+        if adapter not in hands.adapters:
+            continue
+        try:
             hands.adapters[adapter].retire(digest)
-            with store.transaction():
-                workflows.revision_retired(store, digest)
+        except UnavailableError as error:
+            done.failures.append(Failure(f"revision/{digest[:12]}", "unavailable", str(error), again=True))
+            continue
+        with store.transaction():
+            workflows.revision_retired(store, digest)

@@ -233,7 +233,7 @@ class Adapter(Protocol):
         ...
 
     def retire(self, digest: str) -> None:
-        """Remove a revision that no run needs; one that is not there is fine."""
+        """Remove a revision that no run needs; one that is not there is fine. Raises UnavailableError."""
         ...
 
     def observe(self, claims: Mapping[str, int]) -> dict[str, Observation]:
@@ -241,7 +241,10 @@ class Adapter(Protocol):
         ...
 
     def start(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
-        """Hand over claims, in this order, and return when every worker has its share. Idempotent under (uid, claim)."""
+        """Hand over claims, in this order, and return when every worker has its share. Idempotent under (uid, claim).
+
+        Raises UnavailableError if none of them could be handed over, or it is not known which.
+        """
         ...
 
     def send(self, uid: str, message: Mapping[str, Any]) -> None:
@@ -252,7 +255,7 @@ class Adapter(Protocol):
         """Kill the worker that holds a run, or was ordered to take it, with its whole process tree; nobody there is fine.
 
         Other runs that the worker holds are told to go on elsewhere first: until they have (or do not answer in their time), nothing is killed, and
-        the next call looks again.
+        the next call looks again. Raises UnavailableError.
         """
         ...
 

@@ -12,6 +12,7 @@ from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import replace
 
 Looks = dict[str, tuple[int, Observation]]
+News = Mapping[str, Finished | Live | LetGo | Unclaimed]
 
 
 def observe(

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from reconciler.actions import Edit, Plan, Postpone
-from reconciler.apply import Applied, Hands, apply, record
+from reconciler.apply import Applied, Failure, Hands, apply, record
+from reconciler.compute import Finished
+from reconciler.errors import UnavailableError
 from reconciler.model import Desired, Place
-from reconciler.observe import Looks, news, observe, settled
+from reconciler.observe import Looks, News, news, observe, settled
 from reconciler.plan import Limits, decide
 from reconciler.plan.progress import dues
 from reconciler.recorded import ActiveRun, Recorded
@@ -64,15 +66,15 @@ class Reconciler:
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
         observed = observe(desired, recorded, self._hands.adapters, {}, self._memory.looks, changed)
-        fresh = news(recorded, observed)
+        fresh, left = self._swept(recorded, news(recorded, observed))
         ended = record(store, recorded, fresh, now=clock.now())
-        self._sweep(ended)
         recorded = answering(store, settled(recorded, fresh), observed)
         observed = replace(observed, statuses=dependencies(store, recorded))  # also of runs whose end was seen just now
         plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved)
         show(plan)
         place = NOWHERE if desired is None else desired.place
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
+        applied.failures += left
         if desired is not None:
             self._remember(desired, plan, applied, revision)
         for uid in applied.told:
@@ -86,11 +88,17 @@ class Reconciler:
         looks = self._memory.looks
         return frozenset(uid for uid, run in recorded.active.items() if uid in looks and any(due <= now for due in dues(run, looks[uid][1])))
 
-    def _sweep(self, ended: list[ActiveRun]) -> None:
-        """Kill what a canceled run has left behind: its whole tree is gone after its end."""
-        for run in ended:
-            if run.cancel is not None and run.adapter in self._hands.adapters:
-                self._hands.adapters[run.adapter].kill(run.uid)
+    def _swept(self, recorded: Recorded, fresh: News) -> tuple[News, list[Failure]]:
+        """Kill what canceled runs have left behind, before their ends are recorded; where that fails, the end waits for the next pass (I16)."""
+        failures = []
+        for uid in [uid for uid, seen in fresh.items() if isinstance(seen, Finished) and recorded.active[uid].cancel is not None]:
+            run = recorded.active[uid]
+            try:
+                self._hands.adapters[run.adapter].kill(uid)
+            except UnavailableError as error:
+                fresh = {other: seen for other, seen in fresh.items() if other != uid}
+                failures.append(Failure(f"run/{run.name}", "unavailable", str(error), again=True))
+        return fresh, failures
 
     def _remember(self, desired: Desired, plan: Plan, applied: Applied, revision: str) -> None:
         """Keep a row of a pass that did something, and register the place at its first pass."""

@@ -13,6 +13,7 @@ from reconciler.values import made, mutable
 
 LARGEST = 1 << 20
 _BEGINNING = 1 << 10
+_KEYS = (b"apiVersion:", b"kind:", b"metadata:", b"spec:")
 _NOTHING = FileRecord(NO_KEY, "", [], racy=True)
 
 
@@ -63,7 +64,11 @@ def survey(root: int, scanned: Scan, cache: Cache, patience: Patience, *, local:
 
 def _may_be_ours(seen: Contents) -> bool:
     """Say whether what a writer still has open is a manifest of ours, or may be the beginning of one."""
-    return not seen.large and (MARK in seen.data or len(seen.data) < _BEGINNING)
+    if seen.large or MARK in seen.data:
+        return not seen.large
+    lines = (line.strip() for line in seen.data[:_BEGINNING].splitlines())
+    first = next((line for line in lines if line and not line.startswith((b"#", b"---"))), b"")
+    return len(seen.data) < _BEGINNING and any(first.startswith(key) or key.startswith(first) for key in _KEYS)
 
 
 class _Reader:

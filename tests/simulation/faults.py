@@ -17,7 +17,7 @@ OF_CALLS = {
     "observe": ("unavailable", "hang", "unknown", "late", "crash-before", "crash-after"),
     "start": ("unavailable", "lost", "refused", "crash-before", "crash-after"),
     "send": ("unavailable", "lost", "hang", "crash-before", "crash-after"),
-    "kill": ("unavailable", "lost", "crash-before", "crash-after"),
+    "kill": ("unavailable", "lost", "hang", "crash-before", "crash-after"),
     "end": ("unavailable", "lost", "hang", "crash-before", "crash-after"),
     "retire": ("unavailable", "lost", "crash-before", "crash-after"),
     "records": ("unavailable", "crash-before"),

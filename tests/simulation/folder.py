@@ -173,7 +173,7 @@ class Folder:
                 doc["spec"]["input"] = self.dice.randrange(3)
         data = self._text(path, docs).encode()
         cut = self.dice.randrange(len(data))
-        file = open(self.path / path, "wb")
+        file = self._open(path)
         file.write(data[:cut])
         file.flush()
         self._stamp(path)
@@ -198,7 +198,7 @@ class Folder:
         if path is None or self.writer is not None or path in self.broken:
             return "nothing"
         data = self._text(path, self.files[path]).encode()
-        file = open(self.path / path, "wb")
+        file = self._open(path)
         file.flush()
         self._stamp(path)
         self.writer = (path, file, data)
@@ -268,6 +268,9 @@ class Folder:
             self.remove_duplicate()
 
     # How it is done
+
+    def _open(self, path: str) -> io.BufferedWriter:
+        return open(self.path / path, "wb")  # it stays open until the rest is written
 
     def _aside(self) -> Path:
         return self.path.with_name("aside")

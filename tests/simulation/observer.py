@@ -42,6 +42,8 @@ class Observer:
     reruns: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     sizes: dict[str, int] = field(default_factory=dict)
+    claims: dict[str, int] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.db = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None)
@@ -56,7 +58,7 @@ class Observer:
             case "start":
                 self._started(what)
             case "send":
-                self._sent(about.split(" ")[0], what)
+                self._sent(about.split(" ", maxsplit=1)[0], what)
             case "end":
                 self._ended(*what)
             case "deploy":
@@ -72,7 +74,9 @@ class Observer:
         row = self._one("SELECT name, claim, completed_at, revision FROM runs WHERE uid = ?", uid)
         check(row is not None and row[1] >= order.claim, "I9", f"claim {order.claim} of {uid} is ordered before it is committed: {row}")
         check(row[2] is None, "I5", f"claim {order.claim} of {row[0]} is ordered after its end was recorded")
-        check(row[3] == order.revision.digest, "I17", f"{row[0]} is ordered with revision {order.revision.digest[:12]}, and {row[3][:12]} is recorded")
+        check(
+            row[3] == order.revision.digest, "I17", f"{row[0]} is ordered with revision {order.revision.digest[:12]}, and {row[3][:12]} is recorded"
+        )
         check(order.revision.digest in self.stage.revisions, "I9", f"{row[0]} is ordered before its revision is there")
         history = self.stage.history(uid)
         if history is None:
@@ -83,8 +87,12 @@ class Observer:
         if uid in self.stage.alive:
             check(order.claim <= history.claim, "I7", f"claim {order.claim} of {row[0]} is ordered while the worker of claim {history.claim} lives")
         elif self.stage.ordered.get(uid) is not None:
-            check(order.claim == self.stage.ordered[uid], "I7", f"claim {order.claim} of {row[0]} is ordered while a worker may take {self.stage.ordered[uid]}")
-        if history.finished is None and order.claim > history.claim:
+            check(
+                order.claim == self.stage.ordered[uid],
+                "I7",
+                f"claim {order.claim} of {row[0]} is ordered while a worker may take {self.stage.ordered[uid]}",
+            )
+        if history.finished is None and order.claim > max(history.claim, self.claims.get(uid, 0)):
             self._woken(uid, row[0])
 
     def _meant(self, order: Order) -> None:
@@ -105,8 +113,10 @@ class Observer:
 
     def _sent(self, uid: str, message: Any) -> None:
         row = self._one("SELECT cancel, completed_at FROM runs WHERE uid = ?", uid)
-        known = row is not None and row[0] is not None if message["type"] == "cancel" else self._one(
-            "SELECT 1 FROM messages WHERE uid = ? AND id = ?", uid, message["id"]
+        known = (
+            row is not None and row[0] is not None
+            if message["type"] == "cancel"
+            else self._one("SELECT 1 FROM messages WHERE uid = ? AND id = ?", uid, message["id"])
         )
         check(known, "I9", f"{message['id']} is sent to {uid} before it is committed")
 
@@ -116,7 +126,11 @@ class Observer:
         check(row[1] is None, "I5", f"an end of {row[0]} is written after its end was recorded")
 
     def _deployed(self, revision: Revision) -> None:
-        check(self._one("SELECT 1 FROM revisions WHERE digest = ?", revision.digest), "I9", f"revision {revision.digest[:12]} is deployed before that is committed")
+        check(
+            self._one("SELECT 1 FROM revisions WHERE digest = ?", revision.digest),
+            "I9",
+            f"revision {revision.digest[:12]} is deployed before that is committed",
+        )
 
     def _retired(self, digest: str) -> None:
         used = self._one("SELECT name FROM runs WHERE revision = ? AND completed_at IS NULL", digest) or self._one(
@@ -146,6 +160,7 @@ class Observer:
                 self._journal(uid, data)
         for row in self.db.execute(f"SELECT {_END} FROM runs WHERE completed_at IS NOT NULL ORDER BY uid"):
             self._row(row)
+        self.claims = dict(self.db.execute("SELECT uid, claim FROM runs"))
         for uid in self.rows:
             check(uid in self.seen, "I5", f"{uid} had ended, and has not any more")
 
@@ -161,8 +176,6 @@ class Observer:
         check(all(number == 1 for number in claims.values()), "I7", f"{uid}: a claim was taken twice: {claims}")
         inbox = [message["id"] for message in self.stage.inboxes.get(uid, ())]
         check(len(inbox) == len(set(inbox)), "I8", f"{uid} got a message twice")
-
-    seen: set[str] = field(default_factory=set)
 
     def _row(self, row: tuple[Any, ...]) -> None:
         uid, status = row[0], row[1]

@@ -7,7 +7,22 @@ from datetime import datetime
 from typing import Any
 
 from adapters.runfiles import finished, instant, seen
-from reconciler.compute import Finished, Gone, LetGo, Live, Missing, Observation, Order, Ordered, Outcome, Progress, Refused, Revision, Unclaimed, Unknown
+from reconciler.compute import (
+    Finished,
+    Gone,
+    LetGo,
+    Live,
+    Missing,
+    Observation,
+    Order,
+    Ordered,
+    Outcome,
+    Progress,
+    Refused,
+    Revision,
+    Unclaimed,
+    Unknown,
+)
 from reconciler.digest import Json
 from reconciler.errors import RejectedError, UnavailableError
 from reconciler.history import History, Reader
@@ -115,12 +130,11 @@ class StageAdapter(MemoryAdapter):
 
     def observe(self, claims: Mapping[str, int]) -> dict[str, Observation]:
         with self._call("observe", f"{len(claims)}") as kind:
-            found = {uid: look_at(self.stage, uid, claim) for uid, claim in claims.items()}
-            for uid in found:
-                if kind == "unknown" and self.faults.dice.random() < 0.5:
-                    found[uid] = Unknown("no answer in time")
-                elif kind == "late":
-                    found[uid] = self._late(uid, claims[uid], found[uid])
+            found: dict[str, Observation] = {uid: look_at(self.stage, uid, claim) for uid, claim in claims.items()}
+            if kind == "unknown":
+                found = {uid: Unknown("no answer in time") if self.faults.dice.random() < 0.5 else look for uid, look in found.items()}
+            if kind == "late":
+                found = {uid: self._late(uid, claims[uid], look) for uid, look in found.items()}
             return found
         raise AssertionError
 
@@ -138,13 +152,10 @@ class StageAdapter(MemoryAdapter):
         return [self._start(order) for order in orders]
 
     def _start(self, order: Order) -> Outcome:
-        try:
-            with self._call("start", f"{order.uid} {order.claim}", order) as kind:
-                if kind == "refused":
-                    return Refused(order.uid, "no-space", "there is no room", again=True)
-                return self._order(order)
-        except UnavailableError as error:
-            return Refused(order.uid, "unavailable", str(error), again=True)
+        with self._call("start", f"{order.uid} {order.claim}", order) as kind:
+            if kind == "refused":
+                return Refused(order.uid, "no-space", "there is no room", again=True)
+            return self._order(order)
         raise AssertionError
 
     def _order(self, order: Order) -> Outcome:
@@ -195,7 +206,9 @@ class StageAdapter(MemoryAdapter):
             stage.writes += 1
             number = max(claim, history.claim + 1)
             stage.ordered.pop(uid, None)
-            stage.append(uid, number, {"type": "claim", "worker": RECONCILER, "after": history.records}, {"type": "finished", "output": None, **record})
+            stage.append(
+                uid, number, {"type": "claim", "worker": RECONCILER, "after": history.records}, {"type": "finished", "output": None, **record}
+            )
         end = look_at(stage, uid, 0)
         assert isinstance(end, Finished)
         return end

@@ -1,6 +1,7 @@
 """One reconciler after another over the same data folder: what a loop keeps between passes, and what a death takes away."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from reconciler.actions import Plan
 from reconciler.config import Settings
 from reconciler.errors import InvalidError, UnavailableError
 from reconciler.manifests import LoadOptions, Manifests
-from reconciler.actions import Plan
 from reconciler.model import Desired
 from reconciler.plan import Limits
 from reconciler.reconcile import Memory, Reconciler, Report
@@ -105,6 +106,8 @@ class Process:
             with named_errors(self.store.path):
                 report = Reconciler(hands, LIMITS, SCOPE, self.memory).run_pass(desired, changed=changed, show=show)
         except UnavailableError as error:
+            if not isinstance(error.__cause__, sqlite3.Error):
+                raise
             return str(error).partition(": ")[2]
         self.hints.clear()
         self.looked, self.dues = True, report.dues
@@ -127,5 +130,3 @@ def copy(source: Path, target: Path) -> Path:
     for path in sorted(source.iterdir()):
         shutil.copy(path, target)
     return target
-
-

@@ -26,10 +26,12 @@ from tests.support.world import Crash, HandClock
 BEGIN = datetime(2040, 1, 2, 12, tzinfo=UTC)  # after any real stamp of a file
 OPS = 200
 EDITS = (
-    "add_run add_run add_run remove_run remove_run remove_workflow add_workflow edit_code edit_limits edit_input edit_workflow_of_run suspend cancel rerun_token "
-    "depends_on priority on_change on_delete start_after signal label move break_value break_syntax mend mend duplicate remove_duplicate "
-    "remove_duplicate half_write write_the_rest write_the_rest empty take_away bring_back bring_back check_out"
-).split()
+    *("add_run", "add_run", "add_run", "remove_run", "remove_run", "move", "duplicate", "remove_duplicate", "remove_duplicate"),
+    *("add_workflow", "remove_workflow", "edit_code", "edit_limits", "edit_input", "edit_workflow_of_run", "label", "signal", "priority"),
+    *("suspend", "cancel", "rerun_token", "depends_on", "on_change", "on_delete", "start_after", "check_out"),
+    *("break_value", "break_syntax", "mend", "mend", "half_write", "empty", "write_the_rest", "write_the_rest"),
+    *("take_away", "bring_back", "bring_back"),
+)
 REQUESTS = ("cancel", "rerun", "rerun_failed", "signal")
 # What happens, and how often out of all.
 WEIGHTS = {

@@ -10,7 +10,25 @@ from reconciler.history import Call, History
 from reconciler.instants import stamp
 from tests.simulation.platform import Stage
 
-MOVES = ("step", "step", "result", "result", "sleep", "sleep", "child", "child", "signal", "send", "park", "park", "release", "body-failed", "finish", "fail", "die")
+MOVES = (
+    "step",
+    "step",
+    "result",
+    "result",
+    "sleep",
+    "sleep",
+    "child",
+    "child",
+    "signal",
+    "send",
+    "park",
+    "park",
+    "release",
+    "body-failed",
+    "finish",
+    "fail",
+    "die",
+)
 RELEASES = ("suspended", "no-space", "storage", "grace")
 _WAITS = ("sleep", "child", "signal", "send")
 _NAPS = (timedelta(seconds=3), timedelta(seconds=90), timedelta(hours=2))
@@ -82,7 +100,9 @@ class Workers:
             for number, message in enumerate(inbox, 1):
                 if call.open and number not in heard and _answers(call, message, history.attempt):
                     bad = message.get("error") or message.get("status", "completed") != "completed"
-                    outcome: dict[str, Any] = {"type": "failed", "error": {"name": "ChildError", "message": "no"}} if bad else {"type": "completed", "value": 1}
+                    outcome: dict[str, Any] = (
+                        {"type": "failed", "error": {"name": "ChildError", "message": "no"}} if bad else {"type": "completed", "value": 1}
+                    )
                     stage.append(uid, history.claim, {**outcome, "key": call.key, "inbox": number})
                     call.request = {**call.request, "heard": number}
                     return "answer"
