@@ -43,7 +43,8 @@ class Observer:
     calls: Counter[str] = field(default_factory=Counter)
     sizes: dict[str, int] = field(default_factory=dict)
     claims: dict[str, int] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
+    version: int = -1
+    digest: str = ""
 
     def __post_init__(self) -> None:
         self.db = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None)
@@ -152,17 +153,23 @@ class Observer:
             gone = isinstance(action, RemoveWorkflow) or (isinstance(action, Edit) and action.reason.startswith("its manifest is gone"))
             check(not gone, "I12", f"{action} although the folder is in doubt")
 
-    def looked(self) -> None:
-        """Look at all journals that have grown, and at the database, after something was done."""
+    def looked(self) -> str:
+        """Look at all journals that have grown, and at the database, after something was done; return a digest of all that is committed."""
         for uid, data in self.stage.journals.items():
             if self.sizes.get(uid) != len(data):
                 self.sizes[uid] = len(data)
                 self._journal(uid, data)
-        for row in self.db.execute(f"SELECT {_END} FROM runs WHERE completed_at IS NOT NULL ORDER BY uid"):
+        version = self._one("PRAGMA data_version")[0]
+        if version == self.version:
+            return self.digest
+        self.version = version
+        ended = self.db.execute(f"SELECT {_END} FROM runs WHERE completed_at IS NOT NULL ORDER BY uid").fetchall()
+        for row in ended:
             self._row(row)
         self.claims = dict(self.db.execute("SELECT uid, claim FROM runs"))
-        for uid in self.rows:
-            check(uid in self.seen, "I5", f"{uid} had ended, and has not any more")
+        check(len(ended) == len(self.rows), "I5", f"{self.rows.keys() - {row[0] for row in ended}} had ended, and have not any more")
+        self.digest = self._digest()
+        return self.digest
 
     def _journal(self, uid: str, data: bytes) -> None:
         records = decode_lines(data)
@@ -179,15 +186,13 @@ class Observer:
 
     def _row(self, row: tuple[Any, ...]) -> None:
         uid, status = row[0], row[1]
-        self.seen.add(uid)
         check(status in _TERMINAL, "I5", f"{uid} is complete and {status}")
         check(self.rows.setdefault(uid, row) == row, "I5", f"the end of {uid} has changed: {self.rows[uid]} to {row}")
         history = self.stage.history(uid)
         end = None if history is None else history.finished
         check(end is not None and end["status"] == status, "I6", f"{uid} is {status} in the database, and its journal says {end and end['status']}")
 
-    def digest(self) -> str:
-        """Return a digest of everything that is committed."""
+    def _digest(self) -> str:
         tables = [row[0] for row in self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
         text = "".join(f"{table}{self.db.execute(f'SELECT * FROM {table}').fetchall()}" for table in tables)
         return hashlib.sha256(text.replace(str(self.folder.path), "FOLDER").encode()).hexdigest()[:16]

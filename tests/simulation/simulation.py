@@ -53,7 +53,7 @@ WEIGHTS = {
     "unlock_database": 5,
     "fill_disk": 0.7,
     "free_disk": 4,
-    "stand_still": 1,
+    "stand_still": 0.4,
 }
 _PATIENCE = 60
 
@@ -217,9 +217,8 @@ class Simulation:
             self._restart()
             result = "the reconciler died"
         self.faults.disarm()
-        self.observer.looked()
         told = result if isinstance(result, str) else self._told(result)
-        return f"{told} {self.observer.digest()}"
+        return f"{told} {self.observer.looked()}"
 
     def _told(self, report: Report) -> str:
         self.dues = report.dues
