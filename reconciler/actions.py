@@ -150,17 +150,20 @@ _ENDS = {Status.CANCELED: "cancel", Status.FAILED: "fail", Status.SKIPPED: "skip
 
 @frozen
 class Plan:
-    """What a pass would do now: empty means that everything is as declared."""
+    """What a pass would do now: empty means that everything is as declared. A plan that another process carried out has its changes as `told`."""
 
     actions: tuple[Action, ...] = ()
     rejected: tuple[Notice, ...] = ()
     held: tuple[Notice, ...] = ()
     drift: tuple[Notice, ...] = ()
     unchanged: int = 0
+    told: tuple[Change, ...] | None = None
 
     @property
     def changes(self) -> list[Change]:
         """Return what a person is shown: one line an object, bookkeeping left out."""
+        if self.told is not None:
+            return list(self.told)
         started = {action.run.uid for action in self.actions if isinstance(action, Start)}
         ending = {action.run.uid for action in self.actions if isinstance(action, Cancel | End)}
         waits = {action.run.uid: action.message for action in self.actions if isinstance(action, Postpone)}

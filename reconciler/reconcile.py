@@ -37,6 +37,7 @@ class Memory:
     """What one process keeps between its passes, so that a pass costs what changed. Nothing is lost with it."""
 
     rows: runs.KnownRows = made(default_factory=dict)
+    lines: runs.KnownLines = made(default_factory=dict)
     looks: Looks = made(default_factory=dict)
 
 
@@ -62,7 +63,7 @@ class Reconciler:
         `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again.
         """
         store, clock = self._hands.store, self._hands.clock
-        recorded = load(store, desired, self._scope, self._memory.rows)
+        recorded = load(store, desired, self._scope, self._memory.rows, self._memory.lines)
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
         observed = observe(desired, recorded, self._hands.adapters, {}, self._memory.looks, changed)
@@ -128,14 +129,14 @@ def next_due(dues: Sequence[datetime], after: datetime) -> datetime | None:
     return min((due for due in dues if due > after), default=None)
 
 
-def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRows | None = None) -> Recorded:
+def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRows | None = None, lines: runs.KnownLines | None = None) -> Recorded:
     """Return what is remembered of a place, and every run that has not ended."""
     active = runs.active_runs(store, known)
     told = messages.messages_of_active(store)
     if desired is None:
         return Recorded(active=active, scope=scope, messages=told)
     declared = workflows.known_workflows(store, desired.place)
-    return Recorded(declared, runs.latest_runs(store, desired.place), active, scope=scope, messages=told)
+    return Recorded(declared, runs.latest_runs(store, desired.place, lines), active, scope=scope, messages=told)
 
 
 def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:

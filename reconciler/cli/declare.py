@@ -89,21 +89,23 @@ def reconcile(
     directories: Annotated[list[str], Argument("[DIR]...", "Folders of manifests; default as for plan.")] = [],  # noqa: B006
     once: Annotated[bool, option("--once", help="Run one pass and exit.")] = False,
     wait: Annotated[bool, option("--wait", help="Go on until the declared runs have ended.")] = False,
-    until: Annotated[str | None, option("--until", help="parked: go on until no declared run is active.")] = None,
+    until: Annotated[str | None, option("--until", help="parked: go on until no run is active.")] = None,
+    gives_way: Annotated[bool, option("--give-way", help="With --until parked: end as soon as a loop begins. What `start` leaves behind.")] = False,
     timeout: TimeoutOption = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
-    """Make the world match the manifests: deploy, start, wake, cancel and remove."""
+    """Make the world match the manifests: deploy, start, wake, cancel and remove; whenever something changes, or --once."""
     as_json = wants_json(output, as_json)
     if until not in (None, "parked"):
         message = f"--until {until}: only `--until parked` is known"
         raise UsageError(message)
-    if not once:
-        message = "the loop is not available yet in this version: run one pass with `reconcile --once`, add --wait to see runs to their end"
-        raise UsageError(message)
     patience = duration_option("--timeout", timeout)
     service = CONTEXT.service
+    if not (once or wait):
+        from reconciler.cli.loop import run_loop
+
+        return run_loop(directories, parked=until is not None, gives_way=gives_way)
     folders = [service.folder(directory) for directory in directories] or [service.folder(None)]
     documents: list[dict[str, Any]] = []
 

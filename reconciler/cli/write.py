@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-from reconciler import manifests
+from reconciler import follower, manifests
 from reconciler.actions import Plan
 from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption, TimeoutOption, duration_option, show_problems
@@ -138,7 +138,7 @@ def start(
     blocks: Annotated[str | None, option("--blocks", help="TaskYou task that waits for this run.")] = None,
     run_name: Annotated[str | None, option("--as", help="Name of the run; default: made from the workflow's and the time.")] = None,
     wait: Annotated[bool, option("--wait", help="Wait for the end; exit 5 if it failed.")] = False,
-    no_follow: Annotated[bool, option("--no-follow", help="Leave no follower behind; this version never does.")] = False,  # noqa: ARG001
+    no_follow: Annotated[bool, option("--no-follow", help="Leave no process behind that carries the run on while no loop lives.")] = False,
     timeout: TimeoutOption = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
@@ -178,9 +178,23 @@ def start(
         return ended(run, passed, as_json=as_json)
     if as_json:
         CONTEXT.json(view_of(row))
+        follow_on(wanted=not no_follow and row["completed_at"] is None)
     elif row["status"] not in TERMINAL:
+        follow_on(wanted=not no_follow)
         CONTEXT.tell(f"`ty-openworkflow status {run}` shows it, `ty-openworkflow logs -f {run}` follows it")
     return _exit(passed, f"run/{run}")
+
+
+def follow_on(*, wanted: bool = True) -> None:
+    """Leave a follower behind where nobody else carries on what was started: no loop, no other follower, no CI job."""
+    data_dir = CONTEXT.service.data_dir
+    if not wanted or os.environ.get("CI", "").lower() == "true" or follower.is_followed(data_dir):
+        return
+    options = ["--data-dir", str(data_dir)]
+    if CONTEXT.options.config:
+        options += ["--config", os.path.abspath(CONTEXT.options.config)]
+    pid = follower.leave(data_dir, options, CONTEXT.service.local)
+    CONTEXT.tell(f"No loop lives, so a follower (process {pid}) carries it on; it writes {follower.log_of(data_dir)}")
 
 
 def _input(value: str | None, input_file: str | None) -> Json:

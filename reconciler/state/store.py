@@ -21,6 +21,7 @@ class Store:
         """Wrap a connection that `open_store` or `read_store` made."""
         self.db, self.path, self.writable = db, path, writable
         self._depth = 0
+        self._inode = _inode(path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -39,9 +40,25 @@ class Store:
         finally:
             self._depth -= 1
 
+    def version(self) -> tuple[int, int]:
+        """Return what stays the same as long as nobody writes to the database, through this connection or another one."""
+        return int(self.db.execute("PRAGMA data_version").fetchone()[0]), self.db.total_changes
+
+    def is_current(self) -> bool:
+        """Say whether the file of this name is still the one that was opened."""
+        return self._inode is not None and self._inode == _inode(self.path)
+
     def close(self) -> None:
         """Close the connection."""
         self.db.close()
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_store(data_dir: Path) -> Store:
