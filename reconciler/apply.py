@@ -66,13 +66,18 @@ def record(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live
         for uid, seen in fresh.items():
             run = recorded.active[uid]
             if isinstance(seen, Finished):
-                runs.finish(store, uid, seen)
-                events.add_event(store, run.place, f"run/{run.name}", seen.status.value, seen.reason, now=now)
-                ended.append(run)
+                took_place = runs.finish(store, uid, seen)
+                status = seen.status
+                if took_place:
+                    events.add_event(store, run.place, f"run/{run.name}", seen.status.value, seen.reason, now=now)
+                    ended.append(run)
             else:
                 status = run.status if isinstance(seen, Unclaimed) else status_of(run, seen)
                 reason = seen.reason if isinstance(seen, LetGo) else ""
-                runs.record_progress(store, uid, seen, status, reason=reason)
+                took_place = runs.record_progress(store, uid, seen, status, reason=reason)
+            if not took_place:
+                message = f"its platform shows it {status.value}, which cannot follow {run.status.value}"
+                events.add_event(store, run.place, f"run/{run.name}", "impossible", message, now=now)
     return ended
 
 

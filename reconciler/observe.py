@@ -109,7 +109,7 @@ def news(recorded: Recorded, observed: Observed) -> dict[str, Finished | Live | 
 
 def status_of(run: ActiveRun, seen: Live | LetGo) -> Status:
     """Return the status that an observation gives a run."""
-    return Status.CANCELING if run.cancel_sent_at is not None and isinstance(seen, Live) else seen.status
+    return Status.CANCELING if run.cancel_sent_at is not None else seen.status
 
 
 def settled(recorded: Recorded, fresh: Mapping[str, Finished | Live | LetGo | Unclaimed]) -> Recorded:

@@ -12,6 +12,8 @@ from reconciler.actions import Edit, Plan, RemoveWorkflow
 from reconciler.compute import Order, Revision
 from reconciler.instants import stamp
 from reconciler.journal import RECONCILER, accepted, decode_lines
+from reconciler.model import Status
+from reconciler.moves import may_follow
 from tests.simulation.folder import Folder
 from tests.simulation.platform import Stage
 
@@ -43,6 +45,8 @@ class Observer:
     calls: Counter[str] = field(default_factory=Counter)
     sizes: dict[str, int] = field(default_factory=dict)
     claims: dict[str, int] = field(default_factory=dict)
+    statuses: dict[str, Status] = field(default_factory=dict)
+    moves: Counter[str] = field(default_factory=Counter)
     version: int = -1
     digest: str = ""
 
@@ -166,10 +170,19 @@ class Observer:
         ended = self.db.execute(f"SELECT {_END} FROM runs WHERE completed_at IS NOT NULL ORDER BY uid").fetchall()
         for row in ended:
             self._row(row)
-        self.claims = dict(self.db.execute("SELECT uid, claim FROM runs"))
+        for uid, claim, status in self.db.execute("SELECT uid, claim, status FROM runs"):
+            self.claims[uid] = claim
+            self._moved(uid, Status(status))
         check(len(ended) == len(self.rows), "I5", f"{self.rows.keys() - {row[0] for row in ended}} had ended, and have not any more")
         self.digest = self._digest()
         return self.digest
+
+    def _moved(self, uid: str, status: Status) -> None:
+        before = self.statuses.get(uid, Status.PENDING)
+        if before is not status:
+            check(may_follow(before, status), "I5", f"{uid} was {before.value}, and is {status.value}")
+            self.moves[f"{before.value} to {status.value}"] += 1
+        self.statuses[uid] = status
 
     def _journal(self, uid: str, data: bytes) -> None:
         records = decode_lines(data)

@@ -306,11 +306,13 @@ class Simulation:
         self.observer.incarnations()
         docs = self.folder.docs("Run")
         rows = self.observer.db.execute(
-            "SELECT uid, name, status, reason, message, suspend, owner, facts FROM runs WHERE completed_at IS NULL ORDER BY name"
+            "SELECT uid, name, status, reason, message, suspend, owner, facts, workflow FROM runs WHERE completed_at IS NULL ORDER BY name"
         ).fetchall()
-        for uid, name, status, reason, message, suspend, owner, facts in rows:
+        for uid, name, status, reason, message, suspend, owner, facts, workflow in rows:
             history = self.stage.history(uid)
             waits = () if history is None else history.waits
+            if status == "pending" and workflow not in self.folder.docs("Workflow"):
+                continue  # it was asked for, and then what it is to run was taken away
             fine = suspend or reason in ("dependency", "start-after") or "signal" in waits or "child" in waits or "send" in waits
             fine = fine or (history is not None and history.until is not None and datetime.fromisoformat(history.until) > self.clock.at)
             check(fine, "I11", f"{name} is {status} ({reason}: {message}), waits for {waits}, and nothing comes of it")
@@ -350,6 +352,7 @@ def simulate(seed: int, template: Path, where: Path | None = None) -> Outcome:
             simulation.close()
         trace = [line.replace(folder, "ROOT") for line in simulation.trace]
     counts = {**simulation.counts, **{f"fault {kind}": count for kind, count in simulation.faults.counts.items()}}
+    counts |= {f"move {kind}": count for kind, count in simulation.observer.moves.items()}
     counts |= {f"worker {kind}": count for kind, count in simulation.workers.counts.items()}
     digest = hashlib.sha256("\n".join([*trace, error.replace(folder, "ROOT")]).encode()).hexdigest()
     return Outcome(seed, digest, error.replace(folder, "ROOT"), counts, trace)

@@ -110,8 +110,9 @@ class Workers:
 
     def _cancel(self, uid: str, history: History, reason: str) -> str:
         stage, claim = self.stage, history.claim
-        if not self.good and self.dice.random() < 0.15:
-            return "deaf"
+        if not self.good and self.dice.random() < 0.3:
+            how = self.dice.choice(("deaf", "completed", "failed"))
+            return how if how == "deaf" or history.canceling is not None else self._end(uid, history, how, "too-late")
         if history.canceling is None:
             stage.append(uid, claim, {"type": "canceling", "reason": reason, "inbox": len(stage.inboxes[uid])})
             return "canceling"
