@@ -27,7 +27,6 @@ MOVES: Mapping[Status, Mapping[Status, str]] = {
         Status.COMPLETED: _ENDED,
         Status.FAILED: _OVER,
         Status.CANCELED: _OVER,
-        Status.SKIPPED: "its first claim was handed over and never taken, and then it was too late",
     },
     Status.SLEEPING: {
         Status.RUNNING: "its time came, or a message, or another worker took it over",

@@ -80,10 +80,11 @@ def _not_yet(run: ActiveRun, statuses: Mapping[str, str], *, now: datetime) -> P
 
 def _again(run: ActiveRun, facts: Seen, statuses: Mapping[str, str], *, now: datetime) -> Action | None:
     """An order that was never claimed counts for nothing: it is given again under the same number."""
-    if facts.claim == 0:
-        waits = _not_yet(run, statuses, now=now)
-        if waits is not None:
-            return _news(run, waits)
+    waits = _not_yet(run, statuses, now=now) if facts.claim == 0 and not run.confirmed else None  # one that was handed over has started
+    if waits is not None:
+        return _news(run, waits)
+    if run.suspend:
+        return _postpone(run, "suspended", "suspended: its order is not given again", None)
     return _claim(run, max(run.claim, facts.claim + 1), "again" if run.claim else "start", "its order was not taken", now=now)
 
 
@@ -107,6 +108,8 @@ def _let_go(run: ActiveRun, seen: LetGo, crash_limit: int, *, now: datetime) -> 
 
 
 def _gone(run: ActiveRun, facts: Seen, crash_limit: int, *, now: datetime) -> Action | None:
+    if run.suspend:
+        return _postpone(run, "suspended", "suspended: nobody takes it over", None)
     if facts.barren >= crash_limit:
         message = f"its worker died {facts.barren} times in a row without a new result"
         return End(run, Status.FAILED, "crash-limit", message, {"name": "CrashLimitError", "message": message})
