@@ -38,7 +38,7 @@ def decide_workflows(desired: Desired, recorded: Recorded, deployed: frozenset[s
             part.revisions.pop(workflow.name, None)
             continue
         part.revisions[workflow.name] = (revision, workflow, workflow.adapter)
-        action = _deploy(desired, workflow, revision, known_one, revision.digest in deployed)
+        action = _deploy(desired, workflow, revision, known_one, revision.digest in deployed, recorded)
         if action is None:
             part.unchanged += 1
         else:
@@ -53,11 +53,12 @@ def owner_conflict(folder: str, owner: str | None, gone: frozenset[str]) -> str 
     return f"belongs to {owner}: remove it there first, or give this one another name"
 
 
-def _deploy(desired: Desired, workflow: Workflow, revision: Revision, known: KnownWorkflow | None, there: bool) -> Deploy | None:
+def _deploy(desired: Desired, workflow: Workflow, revision: Revision, known: KnownWorkflow | None, there: bool, recorded: Recorded) -> Deploy | None:
     if known is None:
         return Deploy(workflow, revision, "create", f"{workflow.runtime} on {workflow.adapter}", ready=there)
     if known.revision.digest != revision.digest:
-        return Deploy(workflow, revision, "update", _difference(known.revision, revision), known.revision.digest, ready=there)
+        reason = _difference(known.revision, revision) + _staying(desired, workflow.name, revision, recorded)
+        return Deploy(workflow, revision, "update", reason, known.revision.digest, ready=there)
     if not there:
         return Deploy(workflow, revision, "heal", f"revision {revision.digest[:12]} is not on {workflow.adapter}", known.revision.digest)
     facts = workflow_facts(workflow)
@@ -67,6 +68,13 @@ def _deploy(desired: Desired, workflow: Workflow, revision: Revision, known: Kno
         changed = sorted(name for name in {*known.facts, *facts} if known.facts.get(name) != facts.get(name))
         return Deploy(workflow, revision, "update", f"{', '.join(changed)} changed", known.revision.digest, ready=True)
     return None
+
+
+def _staying(desired: Desired, name: str, revision: Revision, recorded: Recorded) -> str:
+    """Say how many runs go on as they began (I17)."""
+    began = [run for run in recorded.active.values() if (run.place, run.workflow) == (desired.place, name) and run.claim]
+    number = sum(run.revision.digest != revision.digest for run in began)
+    return f"; {number} active {'run stays on its' if number == 1 else 'runs stay on their'} revision" if number else ""
 
 
 def _difference(before: Revision, after: Revision) -> str:
