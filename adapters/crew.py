@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,16 @@ class Crew:
                 return worker
         return None
 
-    def has_order(self, uid: str, claim: int) -> bool:
-        """Say whether a living worker was ordered to take this claim."""
-        return any(worker.orders.get(uid) == claim and worker.alive() for worker in self.living().values())
+    def ordered_at(self, uid: str, claim: int) -> datetime | None:
+        """Return since when a living worker is ordered to take this claim (no earlier than that it was told), None if there is none."""
+        for worker in self.living().values():
+            if worker.orders.get(uid) == claim and worker.alive():
+                return worker.told_at()
+        return None
+
+    def about_to_take(self, uid: str, claim: int) -> Worker | None:
+        """Return a living worker that was ordered to take a later claim of a run than this one."""
+        return next((worker for worker in self.living().values() if worker.orders.get(uid, 0) > claim and worker.alive()), None)
 
     def uses(self, digest: str) -> bool:
         """Say whether a living worker is one of this revision."""

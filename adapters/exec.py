@@ -141,11 +141,11 @@ class ExecAdapter:
                 return LetGo(facts, history.let_go, Status(history.status), instant(history.due()))
             if history.claim >= claim and is_locked(self._lock(history.worker)):
                 return Live(facts, Status(history.status), instant(history.due()))
-            ordered = history.claim < claim and self._crew.has_order(uid, claim)
+            ordered_at = self._crew.ordered_at(uid, claim) if history.claim < claim else None
             if self._files(uid).size() != size:
                 continue  # written between the read and the look at the lock
             if history.claim < claim:
-                return Unclaimed(facts, ordered)
+                return Unclaimed(facts, ordered_at is not None, ordered_at)
             if ran_out_of_space(self._lock(history.worker)):
                 return LetGo(facts, "no-space", Status(history.status), None)
             return Gone(facts)
@@ -193,11 +193,15 @@ class ExecAdapter:
     def kill(self, uid: str) -> None:
         """Kill the worker that holds the run, and everything it started; other runs that it holds go on elsewhere first."""
         history = self._history(uid)[1]
-        if history is None or not history.worker or history.let_go is not None:
+        if history is None:
             return
-        worker = self._crew.living().get(history.worker)
+        worker = self._crew.about_to_take(uid, history.claim)
+        if worker is None:
+            if not history.worker or history.let_go is not None:
+                return
+            worker = self._crew.living().get(history.worker)
         if worker is None or worker.hello["capacity"] == 1:
-            kill_tree(history.worker)
+            kill_tree(history.worker if worker is None else worker.id)
         elif history.finished is not None and not has_children(worker.id):
             return  # it left nothing behind
         elif self._crew.handed_over(worker, uid):

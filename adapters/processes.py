@@ -7,6 +7,7 @@ import select
 import signal
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,10 @@ class Worker:
             os.close(fd)
         self.orders |= {record["uid"]: record["claim"] for record in records if record["type"] == "order"}
         self.wake()
+
+    def told_at(self) -> datetime:
+        """Return when something was ordered from the worker for the last time."""
+        return datetime.fromtimestamp(os.stat(os.path.join(self.folder, "orders")).st_mtime, UTC)
 
     def wake(self) -> None:
         """Write the wake byte. A full pipe has woken already; a broken one has nobody to wake."""

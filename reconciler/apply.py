@@ -1,16 +1,15 @@
 """Acting: a plan is carried out in the order intent, effect, record; each step may be done twice without harm."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from reconciler import tombstones
 from reconciler.actions import Action, Assume, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Plan, Postpone, RemoveWorkflow, Send, Start
-from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Refused, Revision, Unclaimed
+from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Progress, Refused, Revision, Unclaimed
 from reconciler.deploys import deploy
 from reconciler.digest import Json
-from reconciler.errors import RejectedError, UnavailableError
+from reconciler.errors import DamagedError, RejectedError, UnavailableError
 from reconciler.hands import Applied, Failure, Hands
 from reconciler.history import memo_of
 from reconciler.instants import stamp
@@ -36,13 +35,18 @@ def record(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live
         for uid, seen in fresh.items():
             run = recorded.active[uid]
             if isinstance(seen, Finished):
-                runs.finish(store, uid, seen)
-                events.add_event(store, run.place, f"run/{run.name}", seen.status.value, seen.reason, now=now)
-                ended.append(replace(run, status=seen.status, reason=reason_of_end(seen.status.value, seen.reason)[0]))
+                took_place = runs.finish(store, uid, seen)
+                status = seen.status
+                if took_place:
+                    events.add_event(store, run.place, f"run/{run.name}", seen.status.value, seen.reason, now=now)
+                    ended.append(replace(run, status=seen.status, reason=reason_of_end(seen.status.value, seen.reason)[0]))
             else:
                 status = run.status if isinstance(seen, Unclaimed) else status_of(run, seen)
                 reason = let_go_reason(seen.reason) if isinstance(seen, LetGo) else ""
-                runs.record_progress(store, uid, seen, status, reason=reason)
+                took_place = runs.record_progress(store, uid, seen, status, reason=reason)
+            if not took_place:
+                message = f"its platform shows it {status.value}, which cannot follow {run.status.value}"
+                events.add_event(store, run.place, f"run/{run.name}", "impossible", message, now=now)
     return ended
 
 
@@ -55,13 +59,14 @@ def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
     late = deploy(hands, place, folder, _of(plan, Deploy), done)
     claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in late and claim.run.uid not in missed]
     _wait(hands, [claim.run for claim in _of(plan, Claim) if claim.run.revision.digest in late])
-    _tell(hands, [send for send in _of(plan, Send) if send.deliver], done)
+    untold = _tell(hands, [send for send in _of(plan, Send) if send.deliver], done)
+    claims = [claim for claim in claims if claim.cause != "message" or claim.run.uid not in untold]
     for action in plan.actions:
         if isinstance(action, Cancel | Kill | End):
             _end_one(hands, action, done)
     _intend_claims(hands, claims)
     _claim(hands, claims, done)
-    _remove(hands, place, _of(plan, RemoveWorkflow))
+    _remove(hands, place, _of(plan, RemoveWorkflow), done)
     pause(hands, done.paused)
     return done
 
@@ -135,16 +140,19 @@ def _assume(store: Store, run: ActiveRun, revision: Revision, *, now: datetime) 
     events.add_event(store, run.place, f"run/{run.name}", "assumed-done", "a person said that it has run", now=now)
 
 
-def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> None:
-    """Put messages into inboxes, in their order; what does not work stays remembered."""
+def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> set[str]:
+    """Put messages into inboxes, in their order; what does not work stays remembered. Returns the runs that lack one."""
     delivered = []
+    untold = set()
     for send in sends:
         if send.run.adapter in done.paused:
+            untold.add(send.run.uid)
             continue
         try:
             hands.adapters[send.run.adapter].send(send.run.uid, send.message)
         except UnavailableError as error:
             told_to_wait(done, send.run.adapter, error)
+            untold.add(send.run.uid)
             done.failures.append(Failure(f"run/{send.run.name}", "unavailable", str(error), again=True))
         else:
             delivered.append((send.run.uid, send.id))
@@ -152,6 +160,7 @@ def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> None:
         done.told += [uid for uid, _ in delivered]
         with hands.store.transaction():
             messages.delivered(hands.store, delivered, now=hands.clock.now())
+    return untold
 
 
 def _intend_claims(hands: Hands, claims: Sequence[Claim]) -> None:
@@ -179,14 +188,14 @@ def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
         except RejectedError as error:
             outcomes.append(Refused(claim.run.uid, "secret-missing", str(error), again=True))
             continue
-        by_adapter.setdefault(claim.run.adapter, []).append(
-            Order(claim.run.uid, claim.claim, claim.run.revision, first_record(hands, claim.run), env, claim.alone)
-        )
-    for name, orders in by_adapter.items():
         try:
-            outcomes += hands.adapters[name].start(orders, hands.progress)
-        except UnavailableError as error:  # some of them may have been handed over: the next pass looks
-            outcomes += [Refused(order.uid, "unavailable", str(error), again=True, retry_after=error.retry_after) for order in orders]
+            first = first_record(hands, claim.run)
+        except (UnavailableError, DamagedError) as error:
+            outcomes.append(Refused(claim.run.uid, "unavailable", str(error), again=True))
+            continue
+        by_adapter.setdefault(claim.run.adapter, []).append(Order(claim.run.uid, claim.claim, claim.run.revision, first, env, claim.alone))
+    for name, orders in by_adapter.items():
+        outcomes += _start(hands.adapters[name], orders, hands.progress)
     if not outcomes:
         return
     with hands.store.transaction():
@@ -202,6 +211,15 @@ def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
                 done.started.append(outcome.uid)
                 if claim.cause == "start":
                     events.add_event(hands.store, claim.run.place, about, "started", f"incarnation {claim.run.incarnation}", now=now)
+
+
+def _start(adapter: Adapter, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
+    """Hand orders to one platform; one that is away stops no other."""
+    try:
+        return adapter.start(orders, progress)
+    except UnavailableError as error:
+        # some of them may have been handed over: the next pass looks
+        return [Refused(order.uid, "unavailable", str(error), again=True, retry_after=error.retry_after) for order in orders]
 
 
 def first_record(hands: Hands, run: ActiveRun) -> dict[str, Json]:
@@ -286,7 +304,7 @@ def _finish(hands: Hands, adapter: Adapter, end: End) -> None:
         events.add_event(hands.store, run.place, f"run/{run.name}", finished.status.value, end.message, now=now)
 
 
-def _remove(hands: Hands, place: Place, removals: Sequence[RemoveWorkflow]) -> None:
+def _remove(hands: Hands, place: Place, removals: Sequence[RemoveWorkflow], done: Applied) -> None:
     store, now = hands.store, hands.clock.now()
     if removals:
         with store.transaction():
@@ -294,8 +312,12 @@ def _remove(hands: Hands, place: Place, removals: Sequence[RemoveWorkflow]) -> N
                 workflows.remove_workflow(store, place, removal.name)
                 events.add_event(store, place, f"workflow/{removal.name}", "removed", removal.reason, now=now)
     for adapter, digest in workflows.unneeded_revisions(store):
-        if adapter in hands.adapters:
-            with suppress(UnavailableError):  # the next pass with something to do tries again
-                hands.adapters[adapter].retire(digest)
-                with store.transaction():
-                    workflows.revision_retired(store, digest)
+        if adapter not in hands.adapters:
+            continue
+        try:
+            hands.adapters[adapter].retire(digest)
+        except UnavailableError as error:
+            done.failures.append(Failure(f"revision/{digest[:12]}", "unavailable", str(error), again=True))
+            continue
+        with store.transaction():
+            workflows.revision_retired(store, digest)

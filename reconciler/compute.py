@@ -137,10 +137,11 @@ class Unknown:
 
 @frozen
 class Unclaimed:
-    """The run is there, but nobody has taken the latest claim. `ordered`: a living worker still may."""
+    """The run is there, but nobody has taken the latest claim. `ordered`: a living worker still may; it was told to at `ordered_at`."""
 
     seen: Seen
     ordered: bool
+    ordered_at: datetime | None = None
 
 
 @frozen
@@ -282,7 +283,7 @@ class Adapter(Protocol):
         ...
 
     def retire(self, digest: str) -> None:
-        """Remove a revision that no run needs; one that is not there is fine."""
+        """Remove a revision that no run needs; one that is not there is fine. Raises UnavailableError."""
         ...
 
     def describe(self, revision: Revision) -> None:
@@ -298,7 +299,10 @@ class Adapter(Protocol):
         ...
 
     def start(self, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
-        """Hand over claims, in this order, and return when every worker has its share. Idempotent under (uid, claim)."""
+        """Hand over claims, in this order, and return when every worker has its share. Idempotent under (uid, claim).
+
+        Raises UnavailableError if none of them could be handed over, or it is not known which.
+        """
         ...
 
     def send(self, uid: str, message: Mapping[str, Any]) -> None:
@@ -306,10 +310,10 @@ class Adapter(Protocol):
         ...
 
     def kill(self, uid: str) -> None:
-        """Kill the worker of a run with its whole process tree; nobody there is fine.
+        """Kill the worker that holds a run, or was ordered to take it, with its whole process tree; nobody there is fine.
 
         Other runs that the worker holds are told to go on elsewhere first: until they have (or do not answer in their time), nothing is killed, and
-        the next call looks again.
+        the next call looks again. Raises UnavailableError.
         """
         ...
 

@@ -14,6 +14,7 @@ from reconciler.values import made, mutable, replace
 
 Looks = dict[str, tuple[int, Observation]]
 Told = dict[str, tuple[timedelta, str]]
+News = Mapping[str, Finished | Live | LetGo | Unclaimed]
 
 
 def observe(
@@ -139,7 +140,7 @@ def news(recorded: Recorded, observed: Observed) -> dict[str, Finished | Live | 
 
 def status_of(run: ActiveRun, seen: Live | LetGo) -> Status:
     """Return the status that an observation gives a run."""
-    return Status.CANCELING if run.cancel_sent_at is not None and isinstance(seen, Live) else seen.status
+    return Status.CANCELING if run.cancel_sent_at is not None else seen.status
 
 
 def settled(recorded: Recorded, fresh: Mapping[str, Finished | Live | LetGo | Unclaimed]) -> Recorded:

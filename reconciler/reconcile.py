@@ -9,12 +9,12 @@ from reconciler.apply import apply, record
 from reconciler.backoff import Pause
 from reconciler.collection import collect, note_ends
 from reconciler.collection import remember as remember_keep
-from reconciler.compute import Adapter
+from reconciler.compute import Adapter, Finished
 from reconciler.errors import UnavailableError
 from reconciler.hands import Applied, Failure, Hands
 from reconciler.instants import stamp
 from reconciler.model import Desired, Place
-from reconciler.observe import Looks, news, observe, settled
+from reconciler.observe import Looks, News, news, observe, settled
 from reconciler.plan import Limits, decide, lost
 from reconciler.plan.approval import approved_objects
 from reconciler.plan.progress import dues
@@ -98,11 +98,10 @@ class Reconciler:
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
         observed = observe(desired, recorded, self._hands.adapters, {}, self._memory.looks, changed, deep=deep, told=back.paused)
-        fresh = news(recorded, observed)
+        fresh, left = self._swept(recorded, news(recorded, observed))
         ended = record(store, recorded, fresh, now=clock.now())
         retrying.settle(store, recorded, fresh, desired)
         recorded = with_pauses(recorded, retrying.pause(self._hands, back.paused))
-        self._sweep(ended)
         recorded = answering(store, settled(recorded, fresh), observed)
         under_way, now = self._under_way(desired), clock.now()
         observed = replace(observed, statuses=dependencies(store, recorded), under_way=under_way)  # also of runs whose end was just seen
@@ -112,6 +111,7 @@ class Reconciler:
         plan = replace(plan, held=held + plan.held) if held else plan
         show(plan)
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
+        applied.failures += left
         if desired is not None:
             self._register(desired, plan, "" if recorded.known else assume, who)
         history = {"who": who, "revision": revision, "began_at": began_at, "ended": len(ended) + len(applied.ended)}
@@ -147,11 +147,17 @@ class Reconciler:
         looks = self._memory.looks
         return frozenset(uid for uid, run in recorded.active.items() if uid in looks and any(due <= now for due in dues(run, looks[uid][1])))
 
-    def _sweep(self, ended: list[ActiveRun]) -> None:
-        """Kill what a canceled run has left behind: its whole tree is gone after its end."""
-        for run in ended:
-            if run.cancel is not None and run.adapter in self._hands.adapters:
-                self._hands.adapters[run.adapter].kill(run.uid)
+    def _swept(self, recorded: Recorded, fresh: News) -> tuple[News, list[Failure]]:
+        """Kill what canceled runs have left behind, before their ends are recorded; where that fails, the end waits for the next pass (I16)."""
+        failures = []
+        for uid in [uid for uid, seen in fresh.items() if isinstance(seen, Finished) and recorded.active[uid].cancel is not None]:
+            run = recorded.active[uid]
+            try:
+                self._hands.adapters[run.adapter].kill(uid)
+            except UnavailableError as error:
+                fresh = {other: seen for other, seen in fresh.items() if other != uid}
+                failures.append(Failure(f"run/{run.name}", "unavailable", str(error), again=True))
+        return fresh, failures
 
     def _register(self, desired: Desired, plan: Plan, answer: str, who: str) -> None:
         """Register the place at its first pass."""

@@ -12,6 +12,8 @@ from reconciler.model import Problem
 from reconciler.values import made, mutable
 
 LARGEST = 1 << 20
+_BEGINNING = 1 << 10
+_KEYS = (b"apiVersion:", b"kind:", b"metadata:", b"spec:")
 _NOTHING = FileRecord(NO_KEY, "", [], racy=True)
 
 
@@ -60,6 +62,15 @@ def survey(root: int, scanned: Scan, cache: Cache, patience: Patience, *, local:
     return result
 
 
+def _may_be_ours(seen: Contents) -> bool:
+    """Say whether what a writer still has open is a manifest of ours, or may be the beginning of one."""
+    if seen.large or MARK in seen.data:
+        return not seen.large
+    lines = (line.strip() for line in seen.data[:_BEGINNING].splitlines())
+    first = next((line for line in lines if line and not line.startswith((b"#", b"---"))), b"")
+    return len(seen.data) < _BEGINNING and any(first.startswith(key) or key.startswith(first) for key in _KEYS)
+
+
 class _Reader:
     def __init__(self, root: int, cache: Cache, patience: Patience, result: Survey, *, local: bool) -> None:
         self._root, self._cache, self._patience, self._result, self._local = root, cache, patience, result, local
@@ -69,7 +80,7 @@ class _Reader:
         known = next(before.objects(), None) is not None
         try:
             contents = read_settled(
-                self._root, path.split("/"), LARGEST, self._patience, mark=MARK, unless=lambda seen: not (known or seen.marked or MARK in seen.data)
+                self._root, path.split("/"), LARGEST, self._patience, mark=MARK, unless=lambda seen: not (known or seen.marked or _may_be_ours(seen))
             )
         except UnstableError:
             self._result.unstable.append(path)

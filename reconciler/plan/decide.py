@@ -1,6 +1,7 @@
 """The plan of one pass, from what is declared, remembered and seen, and the time."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from reconciler.actions import (
@@ -26,7 +27,7 @@ from reconciler.actions import (
 from reconciler.compute import LetGo, Missing, Observation
 from reconciler.digest import Json
 from reconciler.journal import decode_json
-from reconciler.model import Desired
+from reconciler.model import Desired, Place
 from reconciler.plan.family import decide_family, deliveries
 from reconciler.plan.held_back import held_back, pinned_drift
 from reconciler.plan.progress import next_steps
@@ -100,16 +101,18 @@ def decide(
         rejected += schedules.rejected
         unchanged += schedules.unchanged
         active = _as_edited(active, schedules.actions, workflows.revisions)
+    reruns = decide_reruns(desired, recorded, active, now=now)
+    actions += reruns
+    active = _as_edited(active, reruns, {})
+    if desired is not None:
         signals = declared_signals(desired, recorded, active, observed.runs)
         actions += signals.actions
         rejected += signals.rejected
-    coming = frozenset() if desired is None else frozenset((desired.place, name) for name in desired.workflows)
-    family = decide_family(active, recorded, observed.runs, coming, now=now)
+    family = decide_family(active, recorded, observed.runs, _coming(desired), now=now)
     rejected += family.rejected
-    asked = [*decide_reruns(recorded, active, now=now), *family.actions]
-    edited = _as_edited(active, asked, {})
+    edited = _as_edited(active, family.actions, {})
     active = with_suspensions(edited, recorded)
-    actions += [*asked, *deliveries(active, recorded, observed.runs)]
+    actions += [*family.actions, *deliveries(active, recorded, observed.runs)]
     seen = _with_mail(observed.runs, actions)
     queue = [run for run in active.values() if queued(run, seen.get(run.uid))]
     waiting = {run.uid for run in queue}
@@ -117,28 +120,47 @@ def decide(
     for uid, run in active.items():
         if uid not in waiting:
             steps += next_steps(run, seen.get(uid, Missing()), observed.statuses, limits.crash_limit, now=now)
-    broken = {notice.object for notice in rejected if notice.reason == "runtime-missing"}
-    ready = {action.revision.digest for action in actions if isinstance(action, Deploy)} | observed.deployed
-    wanted = [
-        step
-        for step in steps
-        if isinstance(step, Claim)
-        and not (desired is not None and step.run.place == desired.place and f"workflow/{step.run.workflow}" in broken)
-        and (step.run.deployed or step.run.revision.digest in ready or step.run.revision.digest in workflows.waits)  # else nothing is there to start
-        and step.run.revision.runtime  # of some only the digest is known until they are deployed again
-    ]
+    ready = {action.revision.digest for action in actions if isinstance(action, Deploy)} | observed.deployed | workflows.waits.keys()
+    wanted = _possible(desired, steps, rejected, ready)
     wanted, postponed = held_back(wanted, workflows.waits, recorded.pauses)
     steps += postponed
     admitted = admit(wanted, active, observed.runs, limits)
     actions += [step for step in steps if not isinstance(step, Claim)]
     actions += [*admitted, *released(queue, wanted, admitted), *requests_over(desired, recorded, edited, steps)]
     held += _held(active, steps)
-    rejected += [
+    rejected += _left_alone(recorded)
+    return Plan(_in_order(actions), tuple(rejected), tuple(held), tuple(workflows.drift), unchanged, asked_of(desired, recorded, actions))
+
+
+def _in_order(actions: Sequence[Action]) -> tuple[Action, ...]:
+    """Return actions in the order in which they are carried out."""
+    return tuple(sorted(actions, key=lambda action: _ORDER[type(action)]))
+
+
+def _coming(desired: Desired | None) -> frozenset[tuple[Place, str]]:
+    """Return the workflows that are declared, by place and name."""
+    return frozenset() if desired is None else frozenset((desired.place, name) for name in desired.workflows)
+
+
+def _possible(desired: Desired | None, steps: Sequence[Action], rejected: Sequence[Notice], ready: AbstractSet[str]) -> list[Claim]:
+    """Return the claims of runs whose revision is there, or comes in this plan; of some only the digest is known until they are deployed again."""
+    broken = {notice.object for notice in rejected if notice.reason == "runtime-missing"}
+    return [
+        step
+        for step in steps
+        if isinstance(step, Claim)
+        and not (desired is not None and step.run.place == desired.place and f"workflow/{step.run.workflow}" in broken)
+        and (step.run.deployed or step.run.revision.digest in ready)
+        and step.run.revision.runtime
+    ]
+
+
+def _left_alone(recorded: Recorded) -> list[Notice]:
+    """Tell which platforms have asked to be left alone for a while."""
+    return [
         Notice(f"adapter/{name}", "rate-limited", f"left alone until {pause.until:%Y-%m-%dT%H:%M:%SZ}: {pause.message}")
         for name, pause in recorded.pauses.items()
     ]
-    ordered = tuple(sorted(actions, key=lambda action: _ORDER[type(action)]))
-    return Plan(ordered, tuple(rejected), tuple(held), tuple(workflows.drift), unchanged, asked_of(desired, recorded, actions))
 
 
 def _with_mail(seen: Mapping[str, Observation], actions: Sequence[Action]) -> Mapping[str, Observation]:

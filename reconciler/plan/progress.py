@@ -83,11 +83,10 @@ def _not_yet(run: ActiveRun, statuses: Mapping[str, str], *, now: datetime) -> P
 
 def _again(run: ActiveRun, facts: Seen, statuses: Mapping[str, str], *, now: datetime) -> Action | None:
     """An order that was never claimed counts for nothing: it is given again under the same number."""
-    if facts.claim == 0:
-        waits = _not_yet(run, statuses, now=now)
-        if waits is not None:
-            return _news(run, waits)
-    elif run.suspend:
+    waits = _not_yet(run, statuses, now=now) if facts.claim == 0 and not run.confirmed else None  # one that was handed over has started
+    if waits is not None:
+        return _news(run, waits)
+    if run.suspend:
         return _suspended(run)
     return _claim(run, max(run.claim, facts.claim + 1), "again" if run.claim else "start", "its order was not taken", now=now)
 
@@ -163,7 +162,8 @@ def _end_of_patience(run: ActiveRun, seen: Live | Unclaimed, asked_at: datetime)
     """Return until when a worker may take to end a run: its grace and clean-up from when it was asked, or began."""
     times = run.revision.settings.get("cancel", {})
     allowed = timedelta(milliseconds=times.get("grace_ms", 0) + times.get("cleanup_ms", 0)) + _KILL_MARGIN
-    return max(asked_at, seen.seen.claimed_at or asked_at) + allowed
+    began = seen.ordered_at if isinstance(seen, Unclaimed) else seen.seen.claimed_at  # one that was told to a moment ago is still starting
+    return max(asked_at, began or asked_at) + allowed
 
 
 def deadline_of(run: ActiveRun) -> datetime | None:

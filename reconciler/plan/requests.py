@@ -6,8 +6,9 @@ from datetime import datetime
 from reconciler.actions import Action, Edit, Fulfil, Notice, Send, Start
 from reconciler.compute import Observation
 from reconciler.digest import uid_of
-from reconciler.model import Desired, Source
+from reconciler.model import Desired, Run, Source
 from reconciler.plan.family import takes_mail
+from reconciler.plan.runs import at_once, run_facts
 from reconciler.recorded import ActiveRun, Recorded, Rerun, pending_run
 from reconciler.values import made, mutable
 
@@ -41,20 +42,27 @@ def declared_signals(desired: Desired, recorded: Recorded, active: Mapping[str, 
     return part
 
 
-def decide_reruns(recorded: Recorded, active: Mapping[str, ActiveRun], *, now: datetime) -> list[Action]:
-    """Decide what each request for a rerun needs: an active run is canceled first, and followed by its next incarnation after its end."""
+def decide_reruns(desired: Desired | None, recorded: Recorded, active: Mapping[str, ActiveRun], *, now: datetime) -> list[Action]:
+    """Decide what each request for a rerun needs: an active run is canceled first, and followed by its next incarnation after its end.
+
+    The next incarnation is as its manifest is now, where this folder declares it.
+    """
     actions: list[Action] = []
     for request in recorded.reruns:
         run = active.get(request.latest.uid)
-        if run is None:
-            actions += [Start(_next(request, now=now), request.latest.rerun, request.data["why"]), Fulfil(request.id)]
+        mine = desired is not None and desired.place == request.place and desired.folder == request.latest.owner
+        following = _next(request, desired.runs.get(request.name) if desired is not None and mine else None, now=now)
+        if following.uid in active:  # its manifest asks for the same incarnation in this very pass: one is enough
+            actions.append(Fulfil(request.id))
+        elif run is None:
+            actions += [Start(following, request.latest.rerun, request.data["why"]), Fulfil(request.id)]
         elif run.cancel is None:
             reason = f"replaced ({request.data['why']})"
             actions.append(Edit(run.uid, run.name, {"cancel": reason}, f"canceled first: {request.data['why']}", run.source))
     return actions
 
 
-def _next(request: Rerun, *, now: datetime) -> ActiveRun:
+def _next(request: Rerun, want: Run | None, *, now: datetime) -> ActiveRun:
     """Return the incarnation that a request asks for."""
     data, latest, place = request.data, request.latest, request.place
     incarnation = latest.incarnation + 1
@@ -72,9 +80,9 @@ def _next(request: Rerun, *, now: datetime) -> ActiveRun:
         input=data["input"],
         revision=request.revision,
         created_at=now,
-        facts={name: value for name, value in data["facts"].items() if name not in ("start_after", "start_deadline_ms", "depends_on", "follows")},
-        suspend=bool(latest.suspend),
-        priority=latest.priority,
+        facts=at_once(data["facts"] if want is None else run_facts(want)),
+        suspend=bool(latest.suspend) if want is None else want.suspend,
+        priority=latest.priority if want is None else want.priority,
         concurrency=data["concurrency"],
         source=Source(file, int(line or 0)),
         rerun=latest.rerun,

@@ -133,7 +133,7 @@ def _changed(part: RunPart, desired: Desired, recorded: Recorded, revisions: Rev
     if not known.ended and known.claim == 0 and want.workflow in revisions:
         revision, _, adapter = revisions[want.workflow]
         changes: dict[str, Json] = {"workflow": want.workflow, "input": encode_json(want.input), "spec_hash": want.spec_hash}
-        changes |= {"revision": revision.digest, "adapter": adapter}
+        changes |= {**_edits(desired, revisions, want, known), "revision": revision.digest, "adapter": adapter}
         part.actions.append(Edit(known.uid, want.name, changes, "changed before its start", want.source))
     elif want.on_change == "rerun":
         _rerun(part, desired, recorded, revisions, want, known, "its manifest changed", now=now)
@@ -142,9 +142,20 @@ def _changed(part: RunPart, desired: Desired, recorded: Recorded, revisions: Rev
         state = "has ended" if known.ended else "is under way"
         message = f"{what} changed, and the run {state}: give the new one another name, or set spec.rerun or onChange: rerun"
         part.rejected.append(Notice(f"run/{want.name}", "edited-after-start", message, want.source))
+        if not known.ended:
+            _edit(part, desired, revisions, want, known)
 
 
 def _edit(part: RunPart, desired: Desired, revisions: Revisions, want: Run, known: RunLine) -> None:
+    changes = _edits(desired, revisions, want, known)
+    if changes:
+        part.actions.append(Edit(known.uid, want.name, changes, f"{', '.join(sorted(changes))} changed", want.source))
+    else:
+        part.unchanged += 1
+
+
+def _edits(desired: Desired, revisions: Revisions, want: Run, known: RunLine) -> dict[str, Json]:
+    """Return what may change of a run at any time, as columns of its row."""
     changes: dict[str, Json] = {}
     if bool(known.suspend) != want.suspend:
         changes["suspend"] = want.suspend
@@ -154,16 +165,20 @@ def _edit(part: RunPart, desired: Desired, revisions: Revisions, want: Run, know
         changes["cancel"] = "canceled by its manifest"
     if known.owner != desired.folder:
         changes["owner"] = desired.folder
-    facts = run_facts(want)
-    if facts != decode_json(known.facts):
+    before, facts = decode_json(known.facts), run_facts(want)
+    if "at_once" in before:
+        facts = at_once(facts)
+    if facts != before:
         changes["facts"] = encode_json(facts)
     pinned = revisions.get(want.workflow)
     if known.claim == 0 and pinned is not None and pinned[0].digest != known.revision:
         changes |= {"revision": pinned[0].digest, "adapter": pinned[2]}
-    if changes:
-        part.actions.append(Edit(known.uid, want.name, changes, f"{', '.join(sorted(changes))} changed", want.source))
-    else:
-        part.unchanged += 1
+    return changes
+
+
+def at_once(facts: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the facts of a run that a person asked for by command: what its manifest says of its first start holds it no more."""
+    return {**{name: value for name, value in facts.items() if name not in ("start_after", "start_deadline_ms", "depends_on")}, "at_once": True}
 
 
 def run_facts(run: Run) -> dict[str, Json]:

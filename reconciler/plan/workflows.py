@@ -59,7 +59,7 @@ def decide_workflows(desired: Desired, recorded: Recorded, holdings: Holdings, g
             part.revisions.pop(workflow.name, None)
             continue
         part.revisions[workflow.name] = (revision, workflow, workflow.adapter)
-        action = _deploy(part, desired, workflow, revision, known_one, holdings)
+        action = _deploy(part, desired, workflow, revision, known_one, holdings, recorded)
         if action is None:
             part.unchanged += 1
         elif action.ready or not _waits(part, desired, recorded, action, holdings, now=now):
@@ -94,7 +94,13 @@ def owner_conflict(folder: str, owner: str | None, gone: frozenset[str]) -> str 
 
 
 def _deploy(
-    part: WorkflowPart, desired: Desired, workflow: Workflow, revision: Revision, known: KnownWorkflow | None, holdings: Holdings
+    part: WorkflowPart,
+    desired: Desired,
+    workflow: Workflow,
+    revision: Revision,
+    known: KnownWorkflow | None,
+    holdings: Holdings,
+    recorded: Recorded,
 ) -> Deploy | None:
     digest = revision.digest
     there = digest in holdings.deployed or digest in holdings.unsure
@@ -103,7 +109,8 @@ def _deploy(
         return Deploy(workflow, revision, "create", f"{workflow.runtime} on {workflow.adapter}", ready=sound and digest not in holdings.unsure)
     if known.revision.digest != digest:
         ready = sound and digest not in holdings.unsure
-        return Deploy(workflow, revision, "update", _difference(known.revision, revision), known.revision.digest, ready=ready)
+        reason = _difference(known.revision, revision) + _staying(desired, workflow.name, revision, recorded)
+        return Deploy(workflow, revision, "update", reason, known.revision.digest, ready=ready)
     if not sound:
         what = holdings.altered.get(digest) or f"revision {digest[:12]} is not on {workflow.adapter}"
         part.drift.append(_drift(workflow, "altered" if there else "missing", what))
@@ -121,6 +128,13 @@ def _deploy(
 def _drift(workflow: Workflow, reason: str, what: str) -> Notice:
     policy = "healed by a pass" if workflow.drift == "heal" else "only reported: its manifest says drift: report"
     return Notice(f"workflow/{workflow.name}", reason, f"{what} ({policy})", workflow.source)
+
+
+def _staying(desired: Desired, name: str, revision: Revision, recorded: Recorded) -> str:
+    """Say how many runs go on as they began (I17)."""
+    began = [run for run in recorded.active.values() if (run.place, run.workflow) == (desired.place, name) and run.claim]
+    number = sum(run.revision.digest != revision.digest for run in began)
+    return f"; {number} active {'run stays on its' if number == 1 else 'runs stay on their'} revision" if number else ""
 
 
 def _difference(before: Revision, after: Revision) -> str:

@@ -10,6 +10,7 @@ from reconciler.errors import DamagedStateError
 from reconciler.instants import stamp
 from reconciler.journal import DAMAGED_ADVICE, decode_json, encode_json
 from reconciler.model import Place, Source, Status
+from reconciler.moves import SOURCES
 from reconciler.reasons import reason_of_end
 from reconciler.recorded import ActiveRun, ChildRun, RunLine
 from reconciler.state.store import Store
@@ -212,7 +213,11 @@ def intend_claims(store: Store, claims: Iterable[tuple[str, int]]) -> None:
 def confirm(store: Store, uids: Iterable[str]) -> None:
     """Remember that a platform has taken these runs: from now on they are never started anew."""
     store.db.executemany(
-        "UPDATE runs SET confirmed = 1, reason = '', message = '', status = 'running' WHERE uid = :uid AND completed_at IS NULL",
+        f"""
+        UPDATE runs
+           SET confirmed = 1, reason = '', message = '', status = CASE WHEN status IN ({SOURCES[Status.RUNNING]}) THEN 'running' ELSE status END
+         WHERE uid = :uid AND completed_at IS NULL
+        """,
         [{"uid": uid} for uid in uids],
     )
 
@@ -228,17 +233,17 @@ def hold(store: Store, uid: str, reason: str, message: str, *, not_before: datet
     )
 
 
-def record_progress(store: Store, uid: str, seen: Live | LetGo | Unclaimed, status: Status, *, reason: str) -> None:
-    """Remember how far a run has come."""
+def record_progress(store: Store, uid: str, seen: Live | LetGo | Unclaimed, status: Status, *, reason: str) -> bool:
+    """Remember how far a run has come; false if it may not come to this status from the one that it has."""
     facts: Seen = seen.seen
     due_at = None if isinstance(seen, Unclaimed) else seen.due_at
-    store.db.execute(
-        """
+    cursor = store.db.execute(
+        f"""
         UPDATE runs
            SET status = :status, reason = :reason, message = '', claim = max(claim, :claim), confirmed = 1, journal_size = :size,
                attempt = :attempt, deaths = :deaths, started_at = coalesce(started_at, :started_at), due_at = :due_at,
                not_before = CASE WHEN :taken THEN NULL ELSE not_before END
-         WHERE uid = :uid AND completed_at IS NULL
+         WHERE uid = :uid AND completed_at IS NULL AND status IN ({SOURCES[status]})
         """,
         {
             "uid": uid,
@@ -253,18 +258,19 @@ def record_progress(store: Store, uid: str, seen: Live | LetGo | Unclaimed, stat
             "taken": not isinstance(seen, Unclaimed),
         },
     )
+    return cursor.rowcount == 1
 
 
 def finish(store: Store, uid: str, end: Finished, message: str = "") -> bool:
-    """Record the end of a run, unless it has ended already."""
+    """Record the end of a run, unless it has ended already, or cannot end like this."""
     reason, told = reason_of_end(end.status.value, end.reason, message)
     cursor = store.db.execute(
-        """
+        f"""
         UPDATE runs
            SET status = :status, reason = :reason, message = :message, completed_at = :completed_at, output = :output, error = :error, due_at = NULL,
                not_before = NULL, claim = max(claim, :claim), confirmed = 1, journal_size = :size, attempt = :attempt, deaths = :deaths,
                started_at = coalesce(started_at, :started_at)
-         WHERE uid = :uid AND completed_at IS NULL
+         WHERE uid = :uid AND completed_at IS NULL AND status IN ({SOURCES[end.status]})
         """,
         {
             "uid": uid,

@@ -48,14 +48,14 @@ class Store:
         self._depth += 1
         try:
             yield
+            if self._depth == 1:
+                self.db.execute("COMMIT")
         except BaseException:
-            self._depth -= 1
-            if self._depth == 0 and self.db.in_transaction:  # a full disk has ended it already
+            if self._depth == 1 and self.db.in_transaction:  # a full disk has ended it already; a commit that failed has not
                 self.db.execute("ROLLBACK")
             raise
-        self._depth -= 1
-        if self._depth == 0:
-            self.db.execute("COMMIT")
+        finally:
+            self._depth -= 1
 
     def version(self) -> tuple[int, int, int]:
         """Return what stays the same as long as nobody writes to the database, through this connection or another one."""

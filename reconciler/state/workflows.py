@@ -112,7 +112,7 @@ def remove_workflow(store: Store, place: Place, name: str) -> None:
 
 
 def unneeded_revisions(store: Store) -> list[tuple[str, str]]:
-    """Return (adapter, digest) of deployed revisions that no workflow and no unfinished run needs."""
+    """Return (adapter, digest) of deployed revisions that no workflow, no unfinished run and no open request for a rerun needs."""
     rows = store.db.execute(
         """
         SELECT adapter, digest
@@ -120,6 +120,7 @@ def unneeded_revisions(store: Store) -> list[tuple[str, str]]:
          WHERE deployed_at IS NOT NULL
            AND digest NOT IN (SELECT revision FROM workflows)
            AND digest NOT IN (SELECT revision FROM runs WHERE completed_at IS NULL)
+           AND digest NOT IN (SELECT json_extract(data, '$.revision') FROM requests WHERE handled_at IS NULL AND verb = 'rerun')
          ORDER BY digest
         """
     )
