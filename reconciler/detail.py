@@ -10,9 +10,9 @@ from reconciler.digest import Json
 from reconciler.errors import UnavailableError
 from reconciler.instants import stamp
 from reconciler.model import TERMINAL, Place
+from reconciler.plan.position import queued_behind, waits_in_queue
 from reconciler.plan.progress import deadline_of
 from reconciler.plan.queue import Limits
-from reconciler.plan.waiting import queued_behind, waits_in_queue
 from reconciler.recorded import ActiveRun
 from reconciler.standing import request_view
 from reconciler.state import Store, requests, runs
