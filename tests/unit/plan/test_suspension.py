@@ -135,16 +135,18 @@ def test_a_request_is_over_when_the_manifests_own_field_changes(verb: str, decla
 
 def test_a_request_about_a_schedule_is_over_when_its_field_changes_in_a_folder_that_is_seen() -> None:
     def want(*, suspend: bool) -> Any:
-        return desired(schedules={"nightly": Schedule("nightly", {"suspend": suspend}, source=Source("s.yaml", 1))})
+        return desired(
+            schedules={"nightly": Schedule("nightly", {"suspend": suspend, "cron": "@daily", "run": {"workflow": "w"}}, source=Source("s.yaml", 1))}
+        )
 
     request = asked(about="schedule/nightly")
 
-    def over(folder: Any) -> list[Fulfil]:
-        return [action for action in plan_of(None, request, want=folder).actions if isinstance(action, Fulfil)]
+    def over(plan: Plan) -> list[Action]:
+        return [action for action in plan.actions if isinstance(action, Fulfil)]
 
-    assert over(None) == []
-    assert over(want(suspend=False)) == []
-    assert over(want(suspend=True)) == [Fulfil(1, CHANGED)]
+    assert over(plan_of(None, request)) == []
+    assert over(plan_of(None, request, want=want(suspend=False))) == []
+    assert over(plan_of(None, request, want=want(suspend=True))) == [Fulfil(1, CHANGED)]
 
 
 def test_requests_about_a_run_are_over_when_it_has_ended() -> None:
