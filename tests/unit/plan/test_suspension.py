@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.actions import Claim, Edit, Fulfil, Plan, Postpone, Start
+from reconciler.actions import Action, Claim, Edit, Fulfil, Plan, Postpone, Start
 from reconciler.compute import Gone, LetGo, Live, Observation, Seen, Unclaimed
 from reconciler.model import Schedule, Source, Status
 from reconciler.plan import Limits, Observed, decide
