@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from reconciler.actions import Deploy, Edit, Notice, Plan, RemoveWorkflow, Start
+from reconciler.actions import Edit, Notice, Plan, RemoveWorkflow, Start
 from reconciler.instants import stamp
 from reconciler.model import Desired, Place
-from reconciler.reasons import FOR_A_PERSON
 
 HELD, READY, SUSPENDED, SYNCED = "Held", "Ready", "Suspended", "Synced"
 Key = tuple[Place, str, str]
 
 # Holds of runs that every pass looks at, also one without manifests. Their events are written where the run is held.
-_OF_RUNS = frozenset({"state-unknown", "quarantined", "child-workflow-missing"})
-_TOLD_BY_RUNS = frozenset({"state-unknown", "quarantined"})
+_OF_RUNS = frozenset({"state-unknown", "quarantined", "revision-altered", "child-workflow-missing"})
+_TOLD_BY_RUNS = frozenset({"state-unknown", "quarantined", "revision-altered"})
+
+# What is refused or held is Synced or Held; these say more.
+_TYPES = {"child-workflow-missing": HELD, "deploy-failed": READY, "stalled": READY}
 
 
 class Known(NamedTuple):
@@ -39,14 +41,14 @@ def news(known: Mapping[Key, Known], desired: Desired | None, plan: Plan, failed
         return Found([], [])
     wanted = _wanted(desired, plan, failed)
     gone = {f"workflow/{action.name}" for action in plan.actions if isinstance(action, RemoveWorkflow)}
-    deployed = {f"workflow/{action.workflow.name}" for action in plan.actions if isinstance(action, Deploy)} - failed.keys()
+    whole = desired is not None and desired.complete and not any(notice.object.startswith("project/") for notice in plan.held)
     found = Found([], [])
     if desired is not None:
         _suspensions(found, desired.place, plan, known, now=now)
     for key, bad in wanted.items():
         _worse(found, key, bad, known.get(key), now=now)
     for key, was in known.items():
-        if key not in wanted and _looked_at(key, was, desired, gone, deployed):
+        if key not in wanted and _looked_at(key, was, desired, gone, whole=whole):
             _better(found, key, was, desired, gone, now=now)
     return found
 
@@ -74,7 +76,7 @@ def _wanted(desired: Desired | None, plan: Plan, failed: Mapping[str, str]) -> d
     for notice in (*plan.rejected, *plan.held):
         where = notice.place or place
         if where is not None:
-            wanted.setdefault((where, notice.object, HELD if notice.reason in FOR_A_PERSON else SYNCED), notice)
+            wanted.setdefault((where, notice.object, _TYPES.get(notice.reason, HELD if notice in plan.held else SYNCED)), notice)
     if desired is None:
         return wanted
     for problem in desired.problems:
@@ -96,8 +98,8 @@ def _worse(found: Found, key: Key, bad: Notice, was: Known | None, *, now: datet
         found.events.append((key[0], key[1], bad.reason, bad.message))
 
 
-def _looked_at(key: Key, was: Known, desired: Desired | None, gone: frozenset[str] | set[str], deployed: set[str]) -> bool:
-    """Say whether this pass would have found it again."""
+def _looked_at(key: Key, was: Known, desired: Desired | None, gone: set[str], *, whole: bool) -> bool:
+    """Say whether this pass would have found it again; one that is held as a `whole`, or could not read everything, finds nothing."""
     place, about, kind = key
     if kind == SUSPENDED:
         return False
@@ -107,15 +109,13 @@ def _looked_at(key: Key, was: Known, desired: Desired | None, gone: frozenset[st
         return False
     if about in gone:
         return True
-    if kind == READY:
-        return about in deployed and was.status == "False"
-    return desired.complete and (was.status == ("True" if kind == HELD else "False") or not _declared(desired, about))
+    return whole and (was.status == ("True" if kind == HELD else "False") or not _declared(desired, about))
 
 
 def _better(found: Found, key: Key, was: Known, desired: Desired | None, gone: set[str], *, now: datetime) -> None:
     """What was wrong is over: said of what is still declared, forgotten of what is not."""
     place, about, kind = key
-    there = kind == READY or (desired is not None and kind == SYNCED and _declared(desired, about))
+    there = desired is not None and kind in (READY, SYNCED) and _declared(desired, about)
     good = Known("True", "deployed" if kind == READY else "declared", "", stamp(now)) if there and about not in gone else None
     found.conditions.append((key, good))
     if was.status == ("True" if kind == HELD else "False"):

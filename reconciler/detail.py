@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from reconciler.compute import Adapter, Observation
@@ -9,9 +10,9 @@ from reconciler.digest import Json
 from reconciler.errors import UnavailableError
 from reconciler.instants import stamp
 from reconciler.model import TERMINAL, Place
+from reconciler.plan.position import queued_behind, waits_in_queue
 from reconciler.plan.progress import deadline_of
 from reconciler.plan.queue import Limits
-from reconciler.plan.waiting import queued_behind, waits_in_queue
 from reconciler.recorded import ActiveRun
 from reconciler.standing import request_view
 from reconciler.state import Store, requests, runs
@@ -19,24 +20,38 @@ from reconciler.state import Store, requests, runs
 _MOST_NAMES = 50
 
 
-def run_detail(
-    store: Store, row: Mapping[str, Any], view: Mapping[str, Any], adapters: Mapping[str, Adapter], limits: Limits, *, now: datetime
-) -> dict[str, Any]:
-    """Return what is added to the view of a run where only this one is asked for."""
-    place = Place(row["project"], row["environment"])
-    active = runs.active_runs(store)
-    run = active.get(row["uid"])
-    queue = None
-    if run is not None and waits_in_queue(run) and view["status"] not in TERMINAL and view["reason"] in ("", "concurrency"):
-        found = queued_behind(run, active, _seen(active, adapters), limits)
-        queue = {"position": found.position, "length": found.length, "limit": found.limit, "message": found.message}
-    return {
-        "requests": [request_view(request) for request in requests.requests_of(store, place, f"run/{row['name']}")],
-        "queue": queue,
-        "waits_for": [] if run is None else _waits_for(store, run, view),
-        "waited_for_by": [] if run is None else _waited_for_by(run, active),
-        "next_due": [] if run is None else next_due(run, view, now=now),
-    }
+class Details:
+    """Adds what is behind runs to their views; what all of them need is looked up once."""
+
+    def __init__(self, store: Store, adapters: Mapping[str, Adapter], limits: Limits, *, now: datetime) -> None:
+        """Nothing is looked up before it is needed."""
+        self._store, self._adapters, self._limits, self._now = store, adapters, limits, now
+
+    @cached_property
+    def _active(self) -> dict[str, ActiveRun]:
+        return runs.active_runs(self._store)
+
+    @cached_property
+    def _seen(self) -> dict[str, Observation]:
+        return _seen(self._active, self._adapters)
+
+    def of(self, row: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is added to the view of a run."""
+        place = Place(row["project"], row["environment"])
+        run = self._active.get(row["uid"]) if row["completed_at"] is None else None
+        return {
+            "requests": [request_view(request) for request in requests.requests_of(self._store, place, f"run/{row['name']}")],
+            "queue": None if run is None else self._queue(run, view),
+            "waits_for": [] if run is None else _waits_for(self._store, run, view),
+            "waited_for_by": [] if run is None else _waited_for_by(run, self._active),
+            "next_due": [] if run is None else next_due(run, view, now=self._now),
+        }
+
+    def _queue(self, run: ActiveRun, view: Mapping[str, Any]) -> dict[str, Json] | None:
+        if not waits_in_queue(run) or view["status"] in TERMINAL or view["reason"] not in ("", "concurrency"):
+            return None
+        found = queued_behind(run, self._active, self._seen, self._limits)
+        return {"position": found.position, "length": found.length, "limit": found.limit, "message": found.message}
 
 
 def _seen(active: Mapping[str, ActiveRun], adapters: Mapping[str, Adapter]) -> dict[str, Observation]:

@@ -9,7 +9,7 @@ from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption, TimeoutOption, duration_option
 from reconciler.cli.options import Argument, option
 from reconciler.cli.outcome import LiveLines, exit_code, unfinished
-from reconciler.cli.status import refused, show_overview, show_run, show_workflow, views_of
+from reconciler.cli.status import detailed, refused, show_overview, show_run, show_workflow, views_of
 from reconciler.errors import RejectedError, UsageError
 from reconciler.model import TERMINAL, Status
 from reconciler.render import lasted, numbered, one_line, plural, run_lines, since, table
@@ -40,7 +40,8 @@ def find_run(name: str) -> dict[str, Any]:
 def view_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run as it is now."""
     with CONTEXT.service.reading() as store:
-        return views_of([dict(row)], standing(store))[0]
+        assert store is not None  # it has that row
+        return detailed(store, [dict(row)])[0]
 
 
 def list_objects(
@@ -107,9 +108,10 @@ def _list_runs(workflow: str | None, statuses: list[str], number: int, *, as_jso
                 store, workflow=workflow, statuses=statuses, project=service.project, environment=service.environment, limit=number
             )
         known = standing(store)
+        documents = detailed(store, found[0]) if as_json and store is not None else []
     rows, total = found
     if as_json:
-        CONTEXT.json(views_of(rows, known))
+        CONTEXT.json(documents)
         return 0
     if not rows:
         CONTEXT.say("No runs fit." if workflow or statuses else "No runs yet: `ty-openworkflow start WORKFLOW` starts one.")

@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler import overview, views
 from reconciler.cli.context import CONTEXT
-from reconciler.detail import run_detail
+from reconciler.detail import Details
 from reconciler.errors import RejectedError
 from reconciler.locks import follower_lock, loop_lock
 from reconciler.model import Place
@@ -22,13 +22,18 @@ def show_run(row: dict[str, Any], *, as_json: bool) -> int:
     service, now = CONTEXT.service, CONTEXT.clock.now()
     with service.reading() as store:
         assert store is not None
-        view = views.run_view(row, service.adapters.get(row["adapter"]), now, standing(store))
-        detail = run_detail(store, row, view, service.adapters, service.limits, now=now)
+        [view] = detailed(store, [row])
     if as_json:
-        CONTEXT.json({**view, **detail})
+        CONTEXT.json(view)
         return 0
-    CONTEXT.say(*_run_lines(view, detail_lines(detail, now), now))
+    CONTEXT.say(*_run_lines(view, detail_lines(view, now), now))
     return 0
+
+
+def detailed(store: Store, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return runs as they are now, with what is behind each."""
+    details = Details(store, CONTEXT.service.adapters, CONTEXT.service.limits, now=CONTEXT.clock.now())
+    return [{**view, **details.of(row, view)} for row, view in zip(rows, views_of(rows, standing(store)), strict=True)]
 
 
 def _run_lines(view: dict[str, Any], detail: list[str], now: datetime) -> list[str]:

@@ -69,7 +69,7 @@ def check_greeting(site: Site, view: dict[str, Any], id_: str) -> None:
     ]  # fmt: skip
     took = datetime.fromisoformat(view["completed_at"]) - datetime.fromisoformat(view["started_at"])
     assert timedelta(seconds=5) <= took < timedelta(seconds=15)
-    assert [(item["type"], item["status"]) for item in view["conditions"]] == [("Succeeded", "True")]
+    assert [(item["type"], item["status"]) for item in view["conditions"]] == [("Succeeded", "True"), ("Synced", "True")]
     (listed,) = run("list", "runs", "-w", "my-workflow", "-s", "completed", "-n", "5", "--json").json
     assert listed == view
     assert run("list", "runs", "-w", "other", "--json").json == []

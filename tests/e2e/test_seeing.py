@@ -4,6 +4,7 @@ import json
 import os
 import select
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ def workflow(input, ctx):
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.close()
 
 
 def show(site: Site, *args: str) -> Any:
@@ -168,7 +171,7 @@ def test_events_are_counted_listed_and_fit_their_schema(site: Site) -> None:
 def test_passes_that_did_something_are_kept_with_who_ran_them(site: Site) -> None:
     site.workflow("nap", "nap.py", NAP)
     site.start("x", "nap", input=0.01)
-    site.cli.env.update({"LOGNAME": "ana"})  # type: ignore[attr-defined]
+    site.cli.env.update({"LOGNAME": "ana", "CI": ""})  # type: ignore[attr-defined]
     site.finish()
     for _ in range(2):
         site.pass_()

@@ -1,6 +1,7 @@
 """`suspend` and `resume`: by whom, when and why; before a start, asleep, and for a whole workflow."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,12 @@ def workflow(input, ctx):
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
+def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
     site.settings("park_after: 50ms\n")
     site.workflow("nap", "nap.py", NAP)
-    return site
+    yield site
+    site.close()
 
 
 def conditions(site: Site, run: str) -> dict[str, tuple[str, str, str]]:

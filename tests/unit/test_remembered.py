@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.conditions import HELD, READY, SUSPENDED, SYNCED, Known
+from reconciler.actions import Notice, Plan
+from reconciler.conditions import HELD, READY, SUSPENDED, SYNCED, Known, news
 from reconciler.model import Desired, Place, Problem
 from reconciler.reasons import REASONS
 from reconciler.state import conditions, events, open_store, requests
@@ -145,6 +146,30 @@ def test_a_deploy_that_fails_counts_and_its_condition_flips_once(world: World) -
         ("workflow/park", "deployed", 1),
         ("workflow/park", "resolved", 1),
     ]
+
+
+def test_a_workflow_is_ready_again_when_its_manifest_goes_back_to_what_is_deployed(world: World) -> None:
+    want = desired(PARK)
+    world.run_pass(want)
+    FailingOnce(world).run(desired(a_workflow("park", code=PARK.code, revision="broken")))
+    bad = known(world, "workflow/park", READY)
+    world.run_pass(want)
+    quiet(world, want)
+    found = known(world, "workflow/park", READY)
+
+    assert bad is not None and bad.status == "False"
+    assert found is not None and (found.status, found.reason) == ("True", "deployed")
+
+
+def test_a_pass_that_is_held_as_a_whole_takes_no_refusal_for_settled() -> None:
+    refused = {(PLACE, "run/a", SYNCED): Known("False", "edited-after-start", "told", "2026-11-22T12:00:00.000Z")}
+    held = Plan(held=(Notice("project/shop", "wrong-branch", "nothing is carried out"),))
+    want = desired(PARK, a_run("a", workflow="park"))
+
+    during, after = news(refused, want, held, {}, now=NOON), news(refused, want, Plan(), {}, now=NOON)
+
+    assert [key[1:] for key, _ in during.conditions] == [("project/shop", HELD)]
+    assert [key[1:] for key, _ in after.conditions] == [("run/a", SYNCED)]
 
 
 class FailingOnce:

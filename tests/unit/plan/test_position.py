@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from reconciler.compute import LetGo, Live, Observation, Seen
 from reconciler.model import Status
+from reconciler.plan.position import queued_behind, waits_in_queue
 from reconciler.plan.queue import Limits
-from reconciler.plan.waiting import queued_behind, waits_in_queue
 from reconciler.recorded import ActiveRun
 from reconciler.values import replace
 from tests.support.builders import NOON, an_active_run
