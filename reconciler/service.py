@@ -70,7 +70,16 @@ class Passed:
     @property
     def failed(self) -> bool:
         """Say whether an action did not work, or an object could not be carried out here."""
-        wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large", "edited-after-start", "child-workflow-missing", "signal-sent")
+        wrong = (
+            "conflict",
+            "workflow-missing",
+            "runtime-missing",
+            "input-too-large",
+            "edited-after-start",
+            "child-workflow-missing",
+            "signal-sent",
+            "time-zone-missing",
+        )
         objects = [failure.object for report in self.reports for failure in report.applied.failures]
         objects += [notice.object for report in self.reports for notice in report.plan.rejected if notice.reason in wrong]
         return any(self.about in (None, name) for name in objects)
