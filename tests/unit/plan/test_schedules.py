@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.actions import Arm, Notice
+from reconciler.actions import Arm, Edit, Notice, Start
 from reconciler.journal import decode_json, decode_lines
 from reconciler.model import Code, Desired, Place, Schedule, Source, Status
 from reconciler.plan.schedules import Facts, decide_schedules
@@ -17,7 +17,7 @@ from reconciler.reconcile import Report
 from reconciler.recorded import KnownSchedule, Override, Recorded
 from reconciler.state import open_store, runs, schedules
 from reconciler.values import replace
-from tests.support.builders import FOLDER, NOON, PLACE, a_run, a_workflow, desired
+from tests.support.builders import FOLDER, NOON, PLACE, a_revision, a_run, a_workflow, an_active_run, desired
 from tests.support.world import World
 
 HOUR = timedelta(hours=1)
@@ -301,6 +301,33 @@ def test_the_active_runs_are_those_that_the_rows_say_whoever_ended_them(world: W
     finish(world)
 
     assert changes(at(world, NOON + 2 * HOUR, declared)) == [("run/hourly-20261122t1400z", "start")]
+
+
+@pytest.mark.parametrize("policy", ["skip", "replace", "queue"])
+def test_runs_that_a_person_asked_for_are_not_in_the_way_of_slots(policy: str) -> None:
+    slot = NOON + HOUR
+    since = "2026-11-22T12:00:00.000Z"
+    known = KnownSchedule(
+        "hourly", FOLDER, a_schedule(overlap=policy).spec, {}, Source("hourly.yaml", 1), False, since, "2026-11-22T13:00:00.000Z", ""
+    )
+
+    def started(**origin: Any) -> list[Mapping[str, Any]]:
+        active = an_active_run("by-hand", owner="schedule/hourly", origin={"schedule": {"name": "hourly", "slot": since, **origin}})
+        facts = Facts(
+            folder(a_schedule(overlap=policy)),
+            Recorded(schedules={"hourly": known}),
+            {"greet": (a_revision(), None, "memory")},
+            {"u": active},
+            frozenset(),
+            slot,
+            0,
+        )
+        actions = decide_schedules(facts).actions
+        assert any(isinstance(action, Edit) for action in actions) == (policy == "replace" and not origin)
+        return [action.run.facts for action in actions if isinstance(action, Start)]
+
+    assert started(manual=True) == started(backfill=True) == [{}]
+    assert started() == {"skip": [], "replace": [{"follows": ["by-hand"]}], "queue": [{"follows": ["by-hand"]}]}[policy]
 
 
 # Suspension
