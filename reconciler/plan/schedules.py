@@ -106,8 +106,8 @@ def _arm(part: SchedulePart, desired: Desired, want: Schedule, known: KnownSched
             reason += f"; {_slots(number)} that passed {'meanwhile' if known.suspended else 'before'} {_verb(number)} skipped"
     following = None if suspended else next_slot(timing, datetime.fromisoformat(since)) if anew or known is None or not known.next_at else None
     next_at = "" if suspended else stamp(following) if following is not None else "" if known is None else known.next_at
-    if next_at and anew:
-        reason += f"; next at {next_at[:19]}Z"
+    if anew and (next_at or verb == "create"):
+        reason += f"; next at {next_at[:19]}Z" if next_at else "; suspended"
     part.actions.append(Arm(desired.place, desired.folder, want, verb, reason, since, next_at, suspended, skipped))
     return anew
 
