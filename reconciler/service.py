@@ -83,6 +83,7 @@ class Passed:
             "edited-after-start",
             "child-workflow-missing",
             "signal-sent",
+            "time-zone-missing",
         )
         wrong += ("deploy-failed", "stalled", "unavailable")
         objects = [failure.object for report in self.reports for failure in report.applied.failures]

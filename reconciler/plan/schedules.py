@@ -100,16 +100,24 @@ def _arm(part: SchedulePart, desired: Desired, want: Schedule, known: KnownSched
         anew = retimed or resumed
         since = max(known.since, now_text) if anew else known.since
         verb, reason = _difference(known, want, desired.folder, suspended=suspended, retimed=retimed)
-        number = count_slots(before, datetime.fromisoformat(known.since), now, MOST_SLOTS) if anew else 0
+        number = _passed(before, datetime.fromisoformat(known.since), now) if anew else 0
         if number:
             skipped = {"suspended" if known.suspended else "edited": number}
             reason += f"; {_slots(number)} that passed {'meanwhile' if known.suspended else 'before'} {_verb(number)} skipped"
     following = None if suspended else next_slot(timing, datetime.fromisoformat(since)) if anew or known is None or not known.next_at else None
     next_at = "" if suspended else stamp(following) if following is not None else "" if known is None else known.next_at
-    if next_at and anew:
-        reason += f"; next at {next_at[:19]}Z"
+    if anew and (next_at or verb == "create"):
+        reason += f"; next at {next_at[:19]}Z" if next_at else "; suspended"
     part.actions.append(Arm(desired.place, desired.folder, want, verb, reason, since, next_at, suspended, skipped))
     return anew
+
+
+def _passed(timing: Timing, since: datetime, now: datetime) -> int:
+    """Return how many slots of the times before an edit passed; none where their zone is gone, which may be why they are edited."""
+    try:
+        return count_slots(timing, since, now, MOST_SLOTS)
+    except ZoneError:
+        return 0
 
 
 def _difference(known: KnownSchedule, want: Schedule, folder: str, *, suspended: bool, retimed: bool) -> tuple[str, str]:

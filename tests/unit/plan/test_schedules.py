@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from reconciler.actions import Notice
+from reconciler.actions import Arm, Edit, Notice, Start
 from reconciler.journal import decode_json, decode_lines
 from reconciler.model import Code, Desired, Place, Schedule, Source, Status
+from reconciler.plan.schedules import Facts, decide_schedules
 from reconciler.plan.slotruns import jitter_of
 from reconciler.reconcile import Report
+from reconciler.recorded import KnownSchedule, Override, Recorded
 from reconciler.state import open_store, runs, schedules
-from tests.support.builders import FOLDER, NOON, PLACE, a_run, a_workflow, desired
+from reconciler.values import replace
+from tests.support.builders import FOLDER, NOON, PLACE, a_revision, a_run, a_workflow, an_active_run, desired
 from tests.support.world import World
 
 HOUR = timedelta(hours=1)
@@ -300,6 +303,33 @@ def test_the_active_runs_are_those_that_the_rows_say_whoever_ended_them(world: W
     assert changes(at(world, NOON + 2 * HOUR, declared)) == [("run/hourly-20261122t1400z", "start")]
 
 
+@pytest.mark.parametrize("policy", ["skip", "replace", "queue"])
+def test_runs_that_a_person_asked_for_are_not_in_the_way_of_slots(policy: str) -> None:
+    slot = NOON + HOUR
+    since = "2026-11-22T12:00:00.000Z"
+    known = KnownSchedule(
+        "hourly", FOLDER, a_schedule(overlap=policy).spec, {}, Source("hourly.yaml", 1), False, since, "2026-11-22T13:00:00.000Z", ""
+    )
+
+    def started(**origin: Any) -> list[Mapping[str, Any]]:
+        active = an_active_run("by-hand", owner="schedule/hourly", origin={"schedule": {"name": "hourly", "slot": since, **origin}})
+        facts = Facts(
+            folder(a_schedule(overlap=policy)),
+            Recorded(schedules={"hourly": known}),
+            {"greet": (a_revision(), None, "memory")},
+            {"u": active},
+            frozenset(),
+            slot,
+            0,
+        )
+        actions = decide_schedules(facts).actions
+        assert any(isinstance(action, Edit) for action in actions) == (policy == "replace" and not origin)
+        return [action.run.facts for action in actions if isinstance(action, Start)]
+
+    assert started(manual=True) == started(backfill=True) == [{}]
+    assert started() == {"skip": [], "replace": [{"follows": ["by-hand"]}], "queue": [{"follows": ["by-hand"]}]}[policy]
+
+
 # Suspension
 
 
@@ -339,7 +369,46 @@ def test_a_schedule_that_is_declared_suspended_counts_nothing_before_it_was_ther
     assert schedules_counts(world) == {}
 
 
+def test_what_a_person_suspended_stays_so_through_redeploys_until_the_manifests_own_field_changes() -> None:
+    """gitops.md, section 7, case 11."""
+    asked = Override(suspend=True, declared=False, who="ana", why="", at=NOON)
+
+    def armed(known: KnownSchedule, declared: Schedule) -> list[tuple[str, bool]]:
+        recorded = Recorded(schedules={"hourly": known}, overrides={(PLACE, "schedule/hourly"): asked})
+        facts = Facts(folder(declared), recorded, {}, {}, frozenset(), NOON + 3 * HOUR, 0)
+        return [(action.verb, action.suspended) for action in decide_schedules(facts).actions if isinstance(action, Arm)]
+
+    spec = a_schedule().spec
+    running = KnownSchedule("hourly", FOLDER, spec, {}, Source("hourly.yaml", 1), False, "2026-11-22T12:00:00.000Z", "2026-11-22T13:00:00.000Z", "")
+    held = replace(running, suspended=True, next_at="")
+
+    assert armed(running, a_schedule()) == [("suspend", True)]
+    assert armed(held, a_schedule()) == []
+    assert armed(held, a_schedule(overlap="allow")) == [("update", True)]
+    assert armed(held, a_schedule(suspend=True)) == [("update", True)]
+    assert armed(replace(held, spec=a_schedule(suspend=True).spec), a_schedule(suspend=True)) == []
+
+
 # What else is in the way
+
+
+def test_a_zone_that_this_machine_no_longer_knows_stops_its_schedule_only_and_can_be_edited_away(world: World) -> None:
+    daily = a_schedule("daily", cron="0 13 * * *", timeZone="Europe/Berlin")
+    at(world, NOON - HOUR, folder(daily, a_schedule()))
+    gone = a_schedule("daily", cron="0 13 * * *", timeZone="Europe/Atlantis")
+    store = open_store(world.folder)
+    with store.transaction():
+        store.db.execute("UPDATE schedules SET spec = replace(spec, 'Berlin', 'Atlantis')")
+    store.close()
+
+    broken = at(world, NOON, folder(gone, a_schedule()))
+    mended = at(world, NOON + HOUR, folder(daily, a_schedule()))
+
+    assert [(notice.object, notice.reason, notice.message) for notice in broken.plan.rejected] == [
+        ("schedule/daily", "time-zone-missing", "there is no time zone 'Europe/Atlantis'")
+    ]
+    assert changes(broken) == [("run/hourly-20261122t1200z", "start")]
+    assert changes(mended) == [("schedule/daily", "update"), ("run/hourly-20261122t1300z", "start")]
 
 
 def test_a_slot_waits_for_its_workflow_and_is_caught_up_with(world: World) -> None:
