@@ -103,12 +103,12 @@ class Snapshots:
             resolved = self._install(revision.digest, needs, interpreter, progress)
         target = self._revisions / revision.digest
         if not target.is_dir() or difference(self._kept(revision.digest), expected_of(code, "code")) is not None:
-            self._write(target, code, needs, interpreter)
+            self._write(target, revision, code, needs, interpreter)
         self._link(target, revision.digest, interpreter)
         sync_folder(str(self._revisions))  # also where somebody else wrote it, who may have died before this
         return {"interpreter": interpreter.path, "version": interpreter.version, "dependencies": resolved}
 
-    def _write(self, target: Path, code: Mapping[str, bytes], needs: Needs | None, interpreter: Interpreter) -> None:
+    def _write(self, target: Path, revision: Revision, code: Mapping[str, bytes], needs: Needs | None, interpreter: Interpreter) -> None:
         import shutil
 
         self._revisions.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -121,6 +121,7 @@ class Snapshots:
             _write_durably(temporary / "code" / path, content)
         if needs is not None:
             _write_durably(temporary / "needs", needs.what.encode())
+        _write_durably(temporary / _DESCRIPTION, _description(revision))
         self._link(temporary, target.name, interpreter)
         write(Kept(temporary, temporary))
         for folder, _, _ in os.walk(temporary):
@@ -185,7 +186,7 @@ class Snapshots:
             return
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
         temporary.unlink(missing_ok=True)
-        _write_durably(temporary, encode_line({"type": "revision", **revision_facts(revision)}))
+        _write_durably(temporary, _description(revision))
         temporary.rename(target)
         sync_folder(str(target.parent))
 
@@ -204,6 +205,10 @@ class Snapshots:
         old = [*self._revisions.glob(f".{digest}*{_OLD}"), *self._deps.glob(f".{digest}-*{_OLD}")]
         for folder in (self._revisions / digest, *self._deps.glob(f"{digest}-*"), *old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _description(revision: Revision) -> bytes:
+    return encode_line({"type": "revision", **revision_facts(revision)})
 
 
 def _make_folders(root: Path, path: str) -> None:

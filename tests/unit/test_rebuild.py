@@ -11,7 +11,7 @@ import pytest
 from reconciler import tombstones
 from reconciler.model import Run, Source, Workflow
 from reconciler.recorded import pending_run
-from reconciler.state import marks, open_store, proofs, runs, workflows
+from reconciler.state import marks, messages, open_store, proofs, runs, workflows
 from tests.support.builders import FOLDER, NOON, PLACE, a_run, a_workflow, desired
 from tests.support.world import World
 
@@ -71,6 +71,29 @@ def test_every_column_that_matters_comes_back(tmp_path: Path) -> None:
     assert report is not None
     assert {change.kind for change in report.plan.changes} <= {"workflow"}
     assert world.platform.writes == writes
+
+
+def test_messages_and_a_cancel_that_are_in_an_inbox_are_known_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    work = a_workflow("deaf", code=a_workflow().code.__class__({"workflow.py": "0"}, "deaf", FOLDER))
+    run = a_run("busy", workflow="deaf", signals={"go": 1})
+    for _ in range(2):
+        world.run_pass(desired(work, run))
+    world.run_pass(desired(work, a_run("busy", workflow="deaf", signals={"go": 1}, cancel=True)))
+    (uid,) = world.platform.journals
+    told = [message["id"] for message in world.platform.inboxes[uid]]
+    lose(world)
+
+    report = world.run_pass(None)
+    store = open_store(tmp_path)
+    known, row = messages.ids_of(store, uid), store.db.execute("SELECT cancel, cancel_sent_at FROM runs").fetchone()
+    store.close()
+
+    assert report is not None
+    assert report.plan.actions == ()
+    assert told == ["manifest/go", f"cancel-{uid}"]
+    assert known == ["manifest/go"]
+    assert row == ("canceled by its manifest", "2026-11-22T12:00:00.000Z")
 
 
 def test_incarnations_come_back_in_their_order(tmp_path: Path) -> None:

@@ -547,11 +547,9 @@ def test_what_a_lost_database_needs_is_kept_beside_a_revision_until_it_is_retire
     harness.start(harness.open(), "echo", "u1")
     revision = harness.order("echo", uid="u1").revision
 
-    before = harness.open().described(revision.digest)
     for _ in range(2):
         harness.open().describe(revision)
 
-    assert before is None
     assert harness.open().described(revision.digest) == revision
     assert harness.open().described("0" * 32) is None
 
