@@ -15,6 +15,7 @@ from reconciler.errors import UnreadableError
 from reconciler.git.heads import standing_of
 from reconciler.model import Desired, Place, Standing
 from reconciler.plan.holds import Claimant, holds, remembered
+from reconciler.reconcile import Report
 from reconciler.recorded import KnownPlace
 from reconciler.state import Store, places
 from reconciler.values import frozen, made, mutable, replace
@@ -228,7 +229,15 @@ def _suggested(desired: Desired) -> str:
     return f"{name}-2" if name in (desired.place.project, "default") else name
 
 
-def remember(store: Store, ground: Ground, *, now: datetime) -> None:
+def pass_over(store: Store, ground: Ground, run_pass: Callable[..., Report], clock: Clock) -> Report:
+    """Run the pass of a place, and keep where it stood."""
+    _take_over(store, ground)
+    report = run_pass(ground.desired, held=ground.held)
+    _remember(store, ground, now=clock.now())
+    return report
+
+
+def _remember(store: Store, ground: Ground, *, now: datetime) -> None:
     """Keep where a pass stood, and whether it was held: written only where that is news."""
     desired, known = ground.desired, ground.known
     if desired.local or not desired.place.project:
@@ -245,7 +254,7 @@ def remember(store: Store, ground: Ground, *, now: datetime) -> None:
             places.save_branches(store, desired.place, branches)
 
 
-def take_over(store: Store, ground: Ground) -> None:
+def _take_over(store: Store, ground: Ground) -> None:
     """Let the property of a folder that has moved move along."""
     if ground.before and not ground.held:
         with store.transaction():

@@ -17,7 +17,7 @@ from reconciler.config import Settings
 from reconciler.digest import Json
 from reconciler.errands import Errands
 from reconciler.errors import DamagedStateError, InvalidError, RejectedError, UsageError
-from reconciler.ground import PROJECT_FILE, Approach, Ground, Missed, hold_ground, read_folder, remember, source_of, take_over, written
+from reconciler.ground import PROJECT_FILE, Approach, Ground, Missed, hold_ground, pass_over, read_folder, source_of, written
 from reconciler.hands import Failure, Hands
 from reconciler.instants import stamp
 from reconciler.locks import FileLock, loop_lock
@@ -66,6 +66,15 @@ class Passed:
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
     halted: set[Place] = made(default_factory=set)
     again: dict[Path, datetime] = made(default_factory=dict)
+
+    def take(self, folder: Path, ground: Ground, report: Report) -> None:
+        """Add what came of one pass over a place of a folder."""
+        self.reports.append(report)
+        self.desired.append(ground.desired)
+        if ground.held:
+            self.halted.add(ground.desired.place)
+        if ground.due_at is not None:
+            self.again[folder] = min(ground.due_at, self.again.get(folder, ground.due_at))
 
     @property
     def held(self) -> bool:
@@ -370,32 +379,16 @@ class Service:
             reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
             for folder in folders:
                 for ground in self._grounds(folder, store, approach, writing=True):
-                    begin, desired = time.perf_counter(), ground.desired
-                    source = source_of(ground, shown(desired.folder), dirty=False)
+                    begin, source = time.perf_counter(), source_of(ground, shown(ground.desired.folder), dirty=False)
+                    told = partial(_tell, show, ground.desired, source, begin)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
-                    told = partial(_tell, show, desired, source, begin)
-                    take_over(store, ground)
-                    report = reconciler.run_pass(
-                        desired,
-                        revision=revision,
-                        show=told,
-                        approved=approved,
-                        changed=changed,
-                        eager=eager,
-                        assume=approach.assume,
-                        who=self._signed(who),
-                        held=ground.held,
-                        approve=approach.approve,
-                    )
-                    remember(store, ground, now=self.clock.now())
+                    run_pass = partial(reconciler.run_pass, revision=revision, show=told, approved=approved, changed=changed, eager=eager)
+                    run_pass = partial(run_pass, approve=approach.approve, assume=approach.assume, who=self._signed(who))
+                    report = pass_over(store, ground, run_pass, self.clock)
                     report.applied.failures += failed
                     failed = []
-                    passed.reports.append(report)
-                    passed.desired.append(desired)
-                    passed.halted |= {desired.place} if ground.held else set()
-                    if ground.due_at is not None:
-                        passed.again[folder] = min(ground.due_at, passed.again.get(folder, ground.due_at))
-                    self._forget_finished(desired, store)
+                    passed.take(folder, ground, report)
+                    self._forget_finished(ground.desired, store)
             if not folders:
                 passed.reports.append(reconciler.run_pass(None, changed=changed, eager=eager, who=self._signed(who)))
             passed.active = runs.active_runs(store, self._memory.rows)

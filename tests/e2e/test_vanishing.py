@@ -16,7 +16,7 @@ from reconciler.config import load_settings
 from reconciler.ground import Approach
 from reconciler.service import Service
 from tests.support.cli import clean_environment
-from tests.support.repository import git, init
+from tests.support.repository import commit, git, init
 from tests.support.site import Site, eventually
 
 NAP = "def workflow(input, ctx):\n    ctx.sleep('nap', '30d')\n"
@@ -315,3 +315,34 @@ def test_a_switch_of_the_branch_between_two_looks_at_it_is_noticed(shop: Site, m
     assert plan.changes == []
     assert {notice.reason for notice in plan.held} & {"git-busy", "branch-changed"}
     untouched(shop)
+
+
+def test_I10_twenty_passes_over_an_unchanged_repository_write_nothing(shop: Site) -> None:
+    init(shop.folder)
+    passes = Passes(shop)
+    eventually(lambda: [passes.once()[0], not passes.once()[1]][-1])
+    before = {path: path.read_bytes() for path in shop.data.rglob("*") if path.is_file() and path.name not in ("lock", "state.db-shm")}
+
+    plans = [passes.once()[0] for _ in range(20)]
+
+    assert all((plan.changes, plan.rejected, plan.held, plan.drift) == ([], (), (), ()) for plan in plans)
+    assert {path: path.read_bytes() for path in before} == before
+    nothing_left(shop)
+
+
+def test_a_commit_that_mends_another_one_is_applied_while_that_one_is_still_being_tried(site: Site) -> None:
+    """What is retried, and what waits, never keeps a newer commit waiting."""
+    site.workflow("flaky", "flaky.py", "def workflow(input, ctx):\n    ctx.step('no', lambda: 1 / 0)\n", steps={"retry": {"initialInterval": "10m"}})
+    site.start("broken", "flaky")
+    init(site.folder)
+    site.pass_("--wait", "--timeout", "1s", expect=5)
+    eventually(lambda: site.reached("broken", "retrying"))
+
+    site.workflow("flaky", "flaky.py", "def workflow(input, ctx):\n    return ctx.step('yes', lambda: 1)\n")
+    site.start("mended", "flaky")
+    commit(site.folder, "mend")
+    done = site.pass_("--wait", "--timeout", "5s", expect=5)
+
+    assert "workflow/flaky  update" in done.stdout
+    assert site.status("mended")["status"] == "completed"
+    assert site.status("broken")["status"] == "sleeping"
