@@ -1,12 +1,14 @@
 """The pass: load, observe, decide, perform, record. It looks at the present, never at how it got here."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from reconciler import deploys, retrying
 from reconciler.actions import Edit, Plan, Postpone
 from reconciler.apply import apply, record
 from reconciler.backoff import Pause
+from reconciler.errors import UnavailableError
 from reconciler.hands import Applied, Hands
 from reconciler.instants import stamp
 from reconciler.model import Desired, Place
@@ -69,7 +71,7 @@ class Reconciler:
         """
         store, clock = self._hands.store, self._hands.clock
         back = Applied()
-        deploys.collect(self._hands, back)
+        deploys.collect(self._hands, desired, back)
         recorded = self._load(desired, eager=self._hands.errands is None if eager is None else eager)
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
@@ -108,8 +110,7 @@ class Reconciler:
         """Return what is being deployed, after taking back what is not wanted any more."""
         if desired is None or self._hands.errands is None:
             return frozenset()
-        wanted = frozenset((workflow.name, workflow.revision) for workflow in desired.workflows.values())
-        deploys.withdraw(self._hands, desired.place, wanted)
+        deploys.withdraw(self._hands, desired)
         return deploys.under_way(self._hands, desired.place)
 
     def _due(self, recorded: Recorded, *, now: datetime) -> frozenset[str]:
@@ -121,7 +122,8 @@ class Reconciler:
         """Kill what a canceled run has left behind: its whole tree is gone after its end."""
         for run in ended:
             if run.cancel is not None and run.adapter in self._hands.adapters:
-                self._hands.adapters[run.adapter].kill(run.uid)
+                with suppress(UnavailableError):  # it has ended: only what it left behind is not killed
+                    self._hands.adapters[run.adapter].kill(run.uid)
 
     def _remember(self, desired: Desired, plan: Plan, applied: Applied, revision: str) -> None:
         """Keep a row of a pass that did something, and register the place at its first pass."""

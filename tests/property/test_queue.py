@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.actions import Deploy
 from reconciler.compute import Refused
 from reconciler.errors import RejectedError, UnavailableError
-from reconciler.model import Run, Workflow
+from reconciler.model import Place, Run, Workflow
 from reconciler.reconcile import Report
 from tests.support.builders import NOON, a_run, desired
 from tests.support.trouble import Loop, behaves
@@ -265,3 +266,27 @@ def test_a_deploy_of_a_workflow_that_is_gone_is_taken_back(loop: Loop) -> None:
     loop.step(desired(behaves("park")))
 
     assert loop.trouble.abandoned == [SLOW.revision]
+
+
+def test_a_deploy_goes_on_while_its_manifest_cannot_be_read(loop: Loop) -> None:
+    loop.step(desired(SLOW, behaves("park")))
+    loop.step(desired(behaves("park"), invalid=frozenset({"workflow/slow"})))
+    loop.step(desired(behaves("park"), complete=False))
+
+    assert loop.trouble.abandoned == []
+    assert len(loop.held) == 2
+
+
+def test_what_came_back_is_not_removed_by_a_pass_of_another_place_before_it_is_used(loop: Loop) -> None:
+    other: dict[str, Any] = {"place": Place("bank", "dev"), "folder": "/srv/bank"}
+    loop.step(desired(behaves("park"), **other))
+    loop.finish_errands()
+    loop.step(desired(behaves("park"), **other))
+    loop.step(desired(SLOW))
+    loop.finish_errands()
+    report = loop.step(desired(behaves("echo"), **other, prune_max=9))  # removes `park`, and with it what nobody needs
+
+    assert {change.action for change in report.plan.changes} == {"deploy", "remove"}
+    assert set(loop.platform.revisions) == {SLOW.revision}
+    assert deploys(loop.step(desired(SLOW))) == ["slow"]
+    assert len(loop.held) == 1  # `echo` over there
