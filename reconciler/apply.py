@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Plan, Postpone, RemoveWorkflow, Send, Start
-from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Refused, Unclaimed
+from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Refused, Revision, Unclaimed
 from reconciler.deploys import deploy
 from reconciler.digest import Json
 from reconciler.errors import RejectedError, UnavailableError
@@ -79,10 +79,10 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> None:
     """Commit every intent before the first effect (I9)."""
     store, now = hands.store, hands.clock.now()
     with store.transaction():
+        for revision, adapter in _named(actions).values():
+            workflows.save_revision(store, revision, adapter, None, deployed=False, now=now)
         for action in actions:
             match action:
-                case Deploy(workflow, revision):
-                    workflows.save_revision(store, revision, workflow.adapter, None, deployed=False, now=now)
                 case Start(run, rerun):
                     if runs.insert_run(store, run, rerun, now=now):
                         events.add_event(store, run.place, f"run/{run.name}", "asked-for", f"incarnation {run.incarnation}", now=now)
@@ -97,6 +97,19 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> None:
                     until = None if seconds is None else now + timedelta(seconds=seconds)
                     runs.hold(store, run.uid, reason, message, not_before=until)
                     events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
+
+
+def _named(actions: Sequence[Action]) -> dict[str, tuple[Revision, str]]:
+    """Return the revisions that a plan is about and that may not be remembered yet, by digest: also those whose platform cannot be reached now."""
+    found: dict[str, tuple[Revision, str]] = {}
+    for action in actions:
+        if isinstance(action, Deploy):
+            found[action.revision.digest] = action.revision, action.workflow.adapter
+        elif isinstance(action, Start) and not action.run.deployed:
+            found[action.run.revision.digest] = action.run.revision, action.run.adapter
+        elif isinstance(action, Edit) and action.revision is not None:
+            found[action.revision.digest] = action.revision, str(action.changes["adapter"])
+    return found
 
 
 def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> None:

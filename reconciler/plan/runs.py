@@ -101,7 +101,7 @@ def _changed(part: RunPart, desired: Desired, recorded: Recorded, revisions: Rev
         revision, _, adapter = revisions[want.workflow]
         changes: dict[str, Json] = {"workflow": want.workflow, "input": encode_json(want.input), "spec_hash": want.spec_hash}
         changes |= {"revision": revision.digest, "adapter": adapter}
-        part.actions.append(Edit(known.uid, want.name, changes, "changed before its start", want.source))
+        part.actions.append(Edit(known.uid, want.name, changes, "changed before its start", want.source, revision))
     elif want.on_change == "rerun":
         _rerun(part, desired, recorded, revisions, want, known, "its manifest changed", now=now)
     else:
@@ -125,10 +125,12 @@ def _edit(part: RunPart, desired: Desired, revisions: Revisions, want: Run, know
     if facts != decode_json(known.facts):
         changes["facts"] = encode_json(facts)
     pinned = revisions.get(want.workflow)
+    revision = None
     if known.claim == 0 and pinned is not None and pinned[0].digest != known.revision:
-        changes |= {"revision": pinned[0].digest, "adapter": pinned[2]}
+        revision = pinned[0]
+        changes |= {"revision": revision.digest, "adapter": pinned[2]}
     if changes:
-        part.actions.append(Edit(known.uid, want.name, changes, f"{', '.join(sorted(changes))} changed", want.source))
+        part.actions.append(Edit(known.uid, want.name, changes, f"{', '.join(sorted(changes))} changed", want.source, revision))
     else:
         part.unchanged += 1
 
