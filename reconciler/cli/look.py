@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from reconciler import views
+from reconciler.cli import trouble
 from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption, TimeoutOption, duration_option
 from reconciler.cli.options import Argument, option
@@ -217,6 +218,7 @@ def _overview(*, as_json: bool) -> int:
         counts = {} if store is None else queries.count_by_status(store)
         last = None if store is None else events.last_pass(store)
         active = [] if store is None else list(runs.active_runs(store).values())
+        waiting = trouble.waiting(store)
     rows = [view_of(find) for run in active for find in [_row(run.uid)] if find is not None]
     attention = [
         view for view in rows if view["metadata"]["overdue"] or view["reason"] in ("state-unknown", "quarantined", "worker-gone", "secret-missing")
@@ -227,7 +229,7 @@ def _overview(*, as_json: bool) -> int:
         counts[view["status"]] = counts.get(view["status"], 0) + 1
     counts = {word: number for word, number in counts.items() if number}
     if as_json:
-        CONTEXT.json({"format_version": views.FORMAT, "counts": counts, "last_pass": last, "loop": None, "active": rows})
+        CONTEXT.json({"format_version": views.FORMAT, "counts": counts, "last_pass": last, "loop": None, "active": rows, "retries": waiting})
         return 0
     CONTEXT.say(f"data in {service.data_dir}; no loop is alive")
     if last is not None:
@@ -235,6 +237,7 @@ def _overview(*, as_json: bool) -> int:
             f"last pass that did something: {since(last['at'], CONTEXT.clock.now())} ago over {last['folder']} ({last['project']}/{last['environment']})"
         )
     CONTEXT.say(", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "no runs yet")
+    CONTEXT.say(*trouble.lines(waiting))
     for view in attention:
         CONTEXT.say(f"  {CONTEXT.paint('!', 'red')} run/{view['id']}  {view['status']}  {view['reason']}  {one_line(view['metadata']['message'])}")
     for view in rows:
