@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from reconciler.compute import Revision
 from reconciler.digest import Json
-from reconciler.model import Source, Status, Workflow
+from reconciler.model import Place, Schedule, Source, Status, Workflow
 from reconciler.recorded import ActiveRun
 from reconciler.values import frozen
 
@@ -27,6 +27,49 @@ class RemoveWorkflow:
 
     name: str
     revision: str
+    reason: str
+    source: Source
+
+
+@frozen
+class Arm:
+    """Remember a schedule as it is declared. `verb` is `create`, `update`, `suspend` or `resume`; `skipped` counts slots that are over by it."""
+
+    place: Place
+    owner: str
+    schedule: Schedule
+    verb: str
+    reason: str
+    since: str
+    next_at: str
+    suspended: bool
+    skipped: Mapping[str, int]
+
+
+@frozen
+class Advance:
+    """Remember that the slots of a schedule up to `since` are over, if those up to `before` still are the last that were.
+
+    The runs of the plan that are of these slots are asked for only then. `skipped` counts slots that made no run by reason, `told` says why.
+    """
+
+    place: Place
+    name: str
+    before: str
+    since: str
+    next_at: str
+    last_slot: str
+    skipped: Mapping[str, int]
+    told: tuple[tuple[str, str], ...]
+    source: Source
+
+
+@frozen
+class Disarm:
+    """Forget a schedule that is no longer declared; its runs end by themselves."""
+
+    place: Place
+    name: str
     reason: str
     source: Source
 
@@ -119,7 +162,7 @@ class Postpone:
     seconds: float | None = None
 
 
-Action = Deploy | RemoveWorkflow | Start | Claim | Edit | Send | Fulfil | Cancel | Kill | End | Postpone
+Action = Deploy | RemoveWorkflow | Arm | Advance | Disarm | Start | Claim | Edit | Send | Fulfil | Cancel | Kill | End | Postpone
 
 
 @frozen
@@ -151,17 +194,20 @@ _ENDS = {Status.CANCELED: "cancel", Status.FAILED: "fail", Status.SKIPPED: "skip
 
 @frozen
 class Plan:
-    """What a pass would do now: empty means that everything is as declared."""
+    """What a pass would do now: empty means that everything is as declared. A plan that another process carried out has its changes as `told`."""
 
     actions: tuple[Action, ...] = ()
     rejected: tuple[Notice, ...] = ()
     held: tuple[Notice, ...] = ()
     drift: tuple[Notice, ...] = ()
     unchanged: int = 0
+    told: tuple[Change, ...] | None = None
 
     @property
     def changes(self) -> list[Change]:
         """Return what a person is shown: one line an object, bookkeeping left out."""
+        if self.told is not None:
+            return list(self.told)
         started = {action.run.uid for action in self.actions if isinstance(action, Start)}
         ending = {action.run.uid for action in self.actions if isinstance(action, Cancel | End)}
         waits = {action.run.uid: action.message for action in self.actions if isinstance(action, Postpone)}
@@ -193,6 +239,8 @@ def change_of(action: Action) -> Change | None:
             return Change(symbol, "workflow", workflow.name, name, reason, workflow.source, before or None, revision.digest)
         case RemoveWorkflow(name, revision, reason, source):
             return Change("-", "workflow", name, "remove", reason, source, revision, None)
+        case Arm() | Advance() | Disarm():
+            return _change_of_schedule(action)
         case Start(run, _, reason):
             return Change("+", "run", run.name, "start", reason, run.source, None, {"incarnation": run.incarnation, "revision": run.revision.digest})
         case Claim(run, claim, cause, reason):
@@ -210,3 +258,14 @@ def change_of(action: Action) -> Change | None:
             return Change(">", "run", run.name, what, reason, run.source, None, None)
         case Postpone() | Fulfil():
             return None
+
+
+def _change_of_schedule(action: Arm | Advance | Disarm) -> Change | None:
+    match action:
+        case Arm(_, _, schedule, verb, reason, _, next_at):
+            symbol = "+" if verb == "create" else "~"
+            return Change(symbol, "schedule", schedule.name, verb, reason, schedule.source, None, next_at or None)
+        case Advance(_, name, before, since, _, _, skipped, told, source):
+            return Change(">", "schedule", name, "skip", "; ".join(message for _, message in told), source, before, since) if skipped else None
+        case Disarm(_, name, reason, source):
+            return Change("-", "schedule", name, "remove", reason, source)

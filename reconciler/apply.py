@@ -18,7 +18,7 @@ from reconciler.model import Place, Status
 from reconciler.observe import status_of
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.retrying import order_failed, order_not_taken, pause, told_to_wait
-from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.state import Store, events, messages, runs, schedules, workflows
 
 T = TypeVar("T", bound=Action)
 
@@ -47,9 +47,9 @@ def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
     done = Applied()
     if not plan.actions:
         return done
-    _intend(hands, plan.actions)
+    missed = _intend(hands, plan.actions)
     late = deploy(hands, place, folder, _of(plan, Deploy), done)
-    claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in late]
+    claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in late and claim.run.uid not in missed]
     _wait(hands, [claim.run for claim in _of(plan, Claim) if claim.run.revision.digest in late])
     _tell(hands, [send for send in _of(plan, Send) if send.deliver], done)
     for action in plan.actions:
@@ -75,15 +75,16 @@ def _of(plan: Plan, kind: type[T]) -> list[T]:
     return [action for action in plan.actions if isinstance(action, kind)]
 
 
-def _intend(hands: Hands, actions: Sequence[Action]) -> None:
-    """Commit every intent before the first effect (I9)."""
+def _intend(hands: Hands, actions: Sequence[Action]) -> set[str]:
+    """Commit every intent before the first effect (I9). Returns the runs of slots that somebody else was quicker to decide: they are not ours."""
     store, now = hands.store, hands.clock.now()
     with store.transaction():
         for revision, adapter in _named(actions).values():
             workflows.save_revision(store, revision, adapter, None, deployed=False, now=now)
+        missed = schedules.intend(store, actions, now=now)
         for action in actions:
             match action:
-                case Start(run, rerun):
+                case Start(run, rerun) if run.uid not in missed:
                     if runs.insert_run(store, run, rerun, now=now):
                         events.add_event(store, run.place, f"run/{run.name}", "asked-for", f"incarnation {run.incarnation}", now=now)
                 case Edit(uid, _, changes):
@@ -97,6 +98,7 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> None:
                     until = None if seconds is None else now + timedelta(seconds=seconds)
                     runs.hold(store, run.uid, reason, message, not_before=until)
                     events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
+    return missed
 
 
 def _named(actions: Sequence[Action]) -> dict[str, tuple[Revision, str]]:
@@ -206,6 +208,8 @@ def _origin(hands: Hands, run: ActiveRun) -> dict[str, Json]:
     found: dict[str, Json] = {}
     if "parent" in origin:
         found["parent"] = {name: origin["parent"][name] for name in ("uid", "run", "key")}
+    if "schedule" in origin:
+        found["schedule"] = origin["schedule"]
     if "seed" in origin:
         found["seed"] = origin["seed"]
     if "memo_of" in origin:

@@ -195,7 +195,7 @@ def _request(service: Service, store: Store, row: Row, line: RunLine, how: Again
     known = workflows.known_workflows(store, place).get(workflow)
     revision, adapter = _revision(service, line, row, known, how)
     child = runs.latest_facts(store, place, row["name"])
-    origin = {} if child is None else {name: value for name, value in child.origin.items() if name == "parent"}
+    origin = {} if child is None else {name: value for name, value in child.origin.items() if name in ("parent", "schedule")}
     if how.keeps:
         origin |= {"memo_of": line.uid, "memo_adapter": row["adapter"], "memo_before": how.before}
     if how.failed and not undone_of(adapter_of(service, row).records(row["uid"])):

@@ -36,6 +36,7 @@ class Inventory:
 
     workflows: list[tuple[Place, str]] = made(default_factory=list)
     runs: list[clear.Made] = made(default_factory=list)
+    schedules: list[tuple[Place, str]] = made(default_factory=list)
 
     @property
     def active(self) -> list[clear.Made]:
@@ -75,14 +76,17 @@ def inventory(service: Service, scope: Scope) -> Inventory:
 
 
 def _inventory(store: Store, scope: Scope) -> Inventory:
-    return Inventory(clear.workflows_of(store, scope.places, scope.owner), clear.runs_of(store, scope.places, scope.owner))
+    meant = scope.places, scope.owner
+    return Inventory(clear.workflows_of(store, *meant), clear.runs_of(store, *meant), clear.schedules_of(store, *meant))
 
 
 def end_all(service: Service, scope: Scope, *, timeout: timedelta | None, seen: Callable[[Report], None]) -> Passed:
-    """Cancel what has not ended, and wait until it has; workflows go first, so that nothing of them begins meanwhile."""
+    """Cancel what has not ended, and wait until it has; schedules and workflows go first, so that nothing of them begins meanwhile."""
     with service.writing("delete") as store, store.transaction():
         found = _inventory(store, scope)
         now = service.clock.now()
+        for place, name in found.schedules:
+            clear.forget_schedule(store, place, name)
         for place, name in found.workflows:
             workflows.remove_workflow(store, place, name)
             events.add_event(store, place, f"workflow/{name}", "removed", "everything is deleted", now=now)

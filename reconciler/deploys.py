@@ -19,15 +19,16 @@ _KIND = "deploy"
 
 @frozen
 class _Wanted:
-    """What an errand is for."""
+    """What an errand is for, and which folder wants it."""
 
     place: Place
     deploy: Deploy
+    folder: str
 
 
 def deploy(hands: Hands, place: Place, folder: str, deploys: Sequence[Deploy], done: Applied) -> set[str]:
     """Deploy what is not ready and remember what is. Returns the digests that are not there yet."""
-    errands = [_errand(hands, place, one) for one in deploys if not one.ready]
+    errands = [_errand(hands, place, folder, one) for one in deploys if not one.ready]
     late: set[str] = set()
     resolved: dict[str, Json] = {}
     if hands.errands is not None:
@@ -49,15 +50,15 @@ def deploy(hands: Hands, place: Place, folder: str, deploys: Sequence[Deploy], d
     return late
 
 
-def collect(hands: Hands, desired: Desired | None, done: Applied) -> None:
-    """Remember what has come back from errands of a place since its last pass: in the very pass that uses it, so that nobody thinks it unneeded."""
-    if hands.errands is None or desired is None:
-        return
-    outcomes = hands.errands.collect(lambda errand: _is_of(errand, desired.place))
+def collect(hands: Hands, done: Applied) -> None:
+    """Remember what has come back from errands since the last pass, of every place."""
+    outcomes = [] if hands.errands is None else hands.errands.collect()
     if outcomes:
         with hands.store.transaction():
             for outcome in outcomes:
-                _record(hands, outcome, done)
+                wanted: _Wanted = outcome.errand.about
+                if _record(hands, outcome, done) and not outcome.given_up:
+                    _save(hands, wanted.place, wanted.folder, wanted.deploy, outcome.value)
 
 
 def under_way(hands: Hands, place: Place) -> frozenset[tuple[str, str]]:
@@ -86,7 +87,7 @@ def _is_of(errand: Errand, place: Place) -> bool:
     return isinstance(errand.about, _Wanted) and errand.about.place == place
 
 
-def _errand(hands: Hands, place: Place, one: Deploy) -> Errand:
+def _errand(hands: Hands, place: Place, folder: str, one: Deploy) -> Errand:
     adapter = hands.adapters[one.workflow.adapter]
     name, digest = one.workflow.name, one.revision.digest
 
@@ -99,7 +100,7 @@ def _errand(hands: Hands, place: Place, one: Deploy) -> Errand:
     def give_up() -> None:
         adapter.abandon(digest)
 
-    return Errand((_KIND, place, name), digest, (one.workflow.adapter, digest), work, _Wanted(place, one), give_up)
+    return Errand((_KIND, place, name), digest, (one.workflow.adapter, digest), work, _Wanted(place, one, folder), give_up)
 
 
 def _record(hands: Hands, outcome: Done, done: Applied) -> bool:

@@ -94,11 +94,10 @@ class Errands:
             asked = [*self._waiting.values(), *flying, *(done.errand for done in self._done if not done.given_up)]
             return frozenset((errand.key, errand.token) for errand in asked)
 
-    def collect(self, mine: Callable[[Errand], bool] = lambda _: True) -> list[Done]:
-        """Return what has come back since the last call and is `mine`. An error without a name is a bug: it is raised here."""
+    def collect(self) -> list[Done]:
+        """Return what has come back since the last call. An error without a name is a bug: it is raised here."""
         with self._news:
-            done = [one for one in self._done if mine(one.errand)]
-            self._done = [one for one in self._done if not mine(one.errand)]
+            done, self._done = self._done, []
         for one in done:
             if one.bug is not None:
                 raise one.bug

@@ -33,7 +33,7 @@ def head_of(folder: Path) -> Head | None:
 def _read_head(root: Path, git: Path) -> Head | None:
     try:
         if git.is_file():  # a linked work tree, or a submodule
-            git = (root / git.read_text().removeprefix("gitdir:").strip()).resolve()
+            git = _linked(root, git)
         head = (git / "HEAD").read_text().strip()
         if not head.startswith("ref: "):
             return Head(root, "", head)
@@ -54,6 +54,22 @@ def _commit(git: Path, ref: str) -> str:
             if line.endswith(f" {ref}"):
                 return line.split(" ")[0]
     return ""
+
+
+def is_busy(folder: Path) -> bool:
+    """Say whether git is working on the index of the work tree around `folder`: files come and go until it is done."""
+    for root in (folder, *folder.parents):
+        git = root / ".git"
+        if git.is_dir():
+            return (git / "index.lock").exists()
+        if git.is_file():
+            return (_linked(root, git) / "index.lock").exists()
+    return False
+
+
+def _linked(root: Path, git: Path) -> Path:
+    """Return the folder of a linked work tree, or of a submodule."""
+    return (root / git.read_text().removeprefix("gitdir:").strip()).resolve()
 
 
 def is_dirty(folder: Path) -> bool | None:

@@ -67,3 +67,13 @@ class FileLock:
         finally:
             os.close(fd)
         return False
+
+
+def loop_lock(data_dir: Path) -> FileLock:
+    """Return the lock that a loop holds as long as it lives."""
+    return FileLock(data_dir / "loop.lock")
+
+
+def follower_lock(data_dir: Path) -> FileLock:
+    """Return the lock that a follower holds as long as it lives."""
+    return FileLock(data_dir / "follower.lock")

@@ -119,7 +119,7 @@ def _gone(desired: Desired | None, recorded: Recorded) -> frozenset[str]:
     """Return the folders that own something here and are no longer there."""
     if desired is None:
         return frozenset()
-    owners = {run.owner for run in recorded.runs.values()} | {workflow.owner for workflow in recorded.workflows.values()}
+    owners = {item.owner for items in (recorded.runs, recorded.workflows, recorded.schedules) for item in items.values()}
     return frozenset(owner for owner in owners - {desired.folder, ""} if os.path.isabs(owner) and not os.path.isdir(owner))
 
 

@@ -17,7 +17,7 @@ from reconciler.plan import Limits, decide
 from reconciler.plan.progress import dues
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.relations import answering
-from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.state import Store, events, messages, runs, schedules, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
@@ -26,7 +26,11 @@ FOR_A_PERSON = ("state-unknown", "quarantined", "revision-altered")
 
 @frozen
 class Report:
-    """What one pass saw and did. `active` are the runs that had not ended when it was over, `dues` the instants at which they need a look."""
+    """What one pass saw and did.
+
+    `active` are the runs that had not ended when it was over, `dues` the instants at which something needs a look. Among these are `slots`, the next
+    ones of the schedules of each folder, and `again`, when something of this folder that failed is tried again: both need the folder.
+    """
 
     place: Place
     plan: Plan
@@ -34,6 +38,8 @@ class Report:
     ended: tuple[ActiveRun, ...] = ()
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
     dues: tuple[datetime, ...] = ()
+    slots: Mapping[str, datetime] = made(default_factory=dict)
+    again: tuple[datetime, ...] = ()
 
 
 @mutable
@@ -41,6 +47,7 @@ class Memory:
     """What one process keeps between its passes, so that a pass costs what changed. Nothing is lost with it."""
 
     rows: runs.KnownRows = made(default_factory=dict)
+    lines: runs.KnownLines = made(default_factory=dict)
     looks: Looks = made(default_factory=dict)
     begun: datetime | None = None
 
@@ -71,7 +78,7 @@ class Reconciler:
         """
         store, clock = self._hands.store, self._hands.clock
         back = Applied()
-        deploys.collect(self._hands, desired, back)
+        deploys.collect(self._hands, back)
         recorded = self._load(desired, eager=self._hands.errands is None if eager is None else eager)
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
@@ -95,15 +102,17 @@ class Reconciler:
             self._memory.looks.pop(uid, None)
         applied.failures[:0] = back.failures
         active = runs.active_runs(store, self._memory.rows)
-        due = [due for uid, run in active.items() for due in dues(run, observed.runs.get(uid))]
-        return Report(place, plan, applied, tuple(ended), active, (*due, *retrying.dues(store, desired, now=clock.now())))
+        due = tuple(due for uid, run in active.items() for due in dues(run, observed.runs.get(uid)))
+        again = tuple(retrying.dues(store, desired, now=clock.now()))
+        slots = schedules.next_instants(store)
+        return Report(place, plan, applied, tuple(ended), active, (*due, *again, *slots), schedules.next_slots(store), again)
 
     def _load(self, desired: Desired | None, *, eager: bool) -> Recorded:
         """Return what is remembered, with what holds back further tries."""
         now = self._hands.clock.now()
         if self._memory.begun is None:
             self._memory.begun = datetime.fromisoformat(stamp(now))
-        recorded = load(self._hands.store, desired, self._scope, self._memory.rows)
+        recorded = load(self._hands.store, desired, self._scope, self._memory.rows, self._memory.lines)
         return retrying.with_retries(self._hands.store, recorded, eager=eager, begun=self._memory.begun, now=now)
 
     def _under_way(self, desired: Desired | None) -> frozenset[tuple[str, str]]:
@@ -158,21 +167,23 @@ def next_due(dues: Sequence[datetime], after: datetime) -> datetime | None:
     return min((due for due in dues if due > after), default=None)
 
 
-def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRows | None = None) -> Recorded:
+def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRows | None = None, lines: runs.KnownLines | None = None) -> Recorded:
     """Return what is remembered of a place, and every run that has not ended."""
     active = runs.active_runs(store, known)
     told = messages.messages_of_active(store)
     if desired is None:
         return Recorded(active=active, scope=scope, messages=told)
     declared = workflows.known_workflows(store, desired.place)
-    return Recorded(declared, runs.latest_runs(store, desired.place), active, scope=scope, messages=told)
+    known_schedules = schedules.known_schedules(store, desired.place)
+    latest = runs.latest_runs(store, desired.place, lines)
+    return Recorded(declared, latest, active, scope=scope, messages=told, schedules=known_schedules)
 
 
 def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:
     """Return the statuses of the runs that pending ones wait for."""
     found = {}
     for run in recorded.active.values():
-        for other in run.facts.get("depends_on", ()):
+        for other in (*run.facts.get("depends_on", ()), *run.facts.get("follows", ())):
             name = other.removeprefix("run/")
             status = runs.status_of(store, run.place, name)
             if status is not None:

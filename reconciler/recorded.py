@@ -94,6 +94,25 @@ class KnownWorkflow:
 
 
 @frozen
+class KnownSchedule:
+    """A schedule as a pass last applied it.
+
+    Slots up to `since` are over, `next_at` is the first one after it (empty: none is to come) and `last_slot` the last one that made a run (empty:
+    none); these are instants as tables carry them.
+    """
+
+    name: str
+    owner: str
+    spec: Mapping[str, Json]
+    labels: Mapping[str, str]
+    source: Source
+    suspended: bool
+    since: str
+    next_at: str
+    last_slot: str
+
+
+@frozen
 class Message:
     """One message to a run, and whether it is in its inbox."""
 
@@ -174,6 +193,7 @@ class Recorded:
     family: Family = made(default_factory=Family)
     reruns: tuple[Rerun, ...] = ()
     overrides: Mapping[tuple[Place, str], Override] = made(default_factory=dict)
+    schedules: Mapping[str, KnownSchedule] = made(default_factory=dict)
     tried: Mapping[tuple[Place, str], Tried] = made(default_factory=dict)
     pauses: Mapping[str, Pause] = made(default_factory=dict)
 

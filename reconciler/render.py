@@ -141,6 +141,7 @@ def run_lines(run: Mapping[str, Any], paint: Paint, now: datetime) -> list[str]:
         ("place", f"project {meta['project']}  environment {meta['environment']}"),
         ("declared", meta["source"]),
         ("child of", f"run/{meta['parent']}" if meta.get("parent") else ""),
+        ("slot", _slot_line(meta.get("schedule"))),
         ("incarnation", f"{run['incarnation']}, attempt {run['attempt']}, {plural(run['claims'], 'claim')}, uid {meta['uid']}"),
         ("input", one_line(meta["input_text"])),
         ("started", _instant_line(run["started_at"], now)),
@@ -174,6 +175,13 @@ def run_lines(run: Mapping[str, Any], paint: Paint, now: datetime) -> list[str]:
         lines += ["", *[f"  {line}" for line in shown]]
     lines += [f"  warning: {plain(warning)}" for warning in meta.get("warnings", ())]
     return lines
+
+
+def _slot_line(origin: Mapping[str, Any] | None) -> str:
+    if not origin:
+        return ""
+    by_hand = ", started by hand" if origin.get("manual") else ", of a backfill" if origin.get("backfill") else ""
+    return f"{origin['slot']} of schedule/{origin['name']}{by_hand}"
 
 
 def _instant_line(text: str | None, now: datetime) -> str:

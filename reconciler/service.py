@@ -19,7 +19,7 @@ from reconciler.errands import Errands
 from reconciler.errors import InvalidError, RejectedError, UsageError
 from reconciler.hands import Hands
 from reconciler.instants import stamp
-from reconciler.locks import FileLock
+from reconciler.locks import FileLock, loop_lock
 from reconciler.model import Code, Desired, Place
 from reconciler.plan import Limits
 from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
@@ -97,6 +97,9 @@ class Service:
         self.local = self.data_dir / "manifests"
         self.errands: Errands | None = None  # a loop sets one: its passes wait for no slow call
         self._memory = Memory()
+        self._loaders: dict[tuple[Path, Any], Any] = {}
+        self._kept: Store | None = None
+        self.is_loop = False
 
     @cached_property
     def adapters(self) -> Mapping[str, Adapter]:
@@ -125,8 +128,8 @@ class Service:
             if not folder.is_dir():
                 message = f"{given} is not a folder" if folder.exists() else f"{given} does not exist"
                 raise UsageError(message)
-            return folder.resolve()
-        here = Path.cwd()
+            return Path(os.path.abspath(folder))  # a link is kept as the name of what it leads to, whichever that is now
+        here = _here()
         for folder in (here, *here.parents):
             if (folder / PROJECT_FILE).is_file():
                 return folder
@@ -139,16 +142,31 @@ class Service:
             default_adapter=self.settings.default_adapter,
             enabled_adapters=self.enabled,
             cache_dir=self.data_dir / "cache",
-            write_cache=writing,
-            wait_unstable=True,
+            write_cache=writing and not self.is_loop,
+            wait_unstable=not self.is_loop,
         )
         if folder == self.local:
-            return [with_remarks(one) for one in manifests.load_local(folder, options)] if folder.is_dir() else []
-        desired = with_remarks(manifests.load(folder, options))
+            return [with_remarks(one) for one in self._loader(folder, options._replace(local=True)).load_local()] if folder.is_dir() else []
+        desired = with_remarks(self._loader(folder, options).load())
         if self.project is not None and desired.place.project != self.project:
             message = f"{folder} is project {desired.place.project!r}, not {self.project!r}"
             raise UsageError(message)
         return [desired]
+
+    def _loader(self, folder: Path, options: manifests.LoadOptions) -> manifests.Manifests:
+        """Return what reads a folder: a loop reads it again and again."""
+        if (folder, options) not in self._loaders:
+            self._loaders[folder, options] = manifests.Manifests(folder, options)
+        loader: manifests.Manifests = self._loaders[folder, options]
+        return loader
+
+    def of(self, project: str | None, environment: str | None) -> "Service":
+        """Return the same program for another project and environment."""
+        other = Service(self.settings, self.clock, self.progress, project=project, environment=environment)
+        other.__dict__["adapters"] = self.adapters
+        other.errands = self.errands
+        other._memory, other._loaders, other._kept, other.is_loop = self._memory, self._loaders, self._kept, self.is_loop
+        return other
 
     def source(self, desired: Desired, *, dirty: bool) -> dict[str, Any]:
         """Return where a plan comes from."""
@@ -191,12 +209,34 @@ class Service:
         _private(self.data_dir)
         with FileLock(self.data_dir / "lock").held(who, _PATIENCE):
             self._make_scope()
-            store = open_store(self.data_dir)
+            store = self._open()
             try:
                 with named_errors(store.path):
                     yield store
             finally:
-                store.close()
+                if store is not self._kept:
+                    store.close()
+
+    def _open(self) -> Store:
+        """Open the database. A loop keeps it open from pass to pass, unless the file was removed or replaced meanwhile."""
+        kept = self._kept
+        if kept is not None and kept.is_current():
+            return kept
+        if kept is not None:
+            kept.close()
+        store = open_store(self.data_dir)
+        if self.is_loop:
+            self._kept = store
+            self._memory = Memory()
+        return store
+
+    def close(self) -> None:
+        """Let go of what a loop keeps open, and leave what it has read to the next process."""
+        for loader in self._loaders.values():
+            loader.save()
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     @contextmanager
     def reading(self) -> Iterator[Store | None]:
@@ -244,8 +284,18 @@ class Service:
         *,
         only: frozenset[str] | None = None,
         approved: frozenset[str] = frozenset(),
+        changed: frozenset[str] | None = None,
+        eager: bool | None = None,
+        deep: bool = False,
     ) -> Passed:
-        """Run one pass over each folder (and with none over what is known), and return what came of it."""
+        """Run one pass over each folder (and with none over what is known), and return what came of it.
+
+        With `changed` only these runs are looked at again; `eager` and `deep` as for `run_pass`. Beside a living loop it is the loop that makes the pass.
+        """
+        if not self.is_loop and loop_lock(self.data_dir).busy():
+            handed = self._asked(folders, who, show, only, approved)
+            if handed is not None:
+                return handed
         passed = Passed()
         with self.writing(who) as store:
             reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
@@ -255,27 +305,50 @@ class Service:
                     source = self.source(desired, dirty=False)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
                     told = partial(_tell, show, desired, source, begin)
-                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved)
+                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved, changed=changed, eager=eager, deep=deep)
                     passed.reports.append(report)
                     passed.desired.append(desired)
                     self._forget_finished(desired, store)
             if not folders:
-                passed.reports.append(reconciler.run_pass(None))
+                passed.reports.append(reconciler.run_pass(None, changed=changed, eager=eager))
             passed.active = runs.active_runs(store, self._memory.rows)
         declared = {(desired.place, name) for desired in passed.desired for name in desired.runs}
-        mine = {run.uid for run in passed.active.values() if (run.place, run.name) in declared and (only is None or run.name in only)}
+        owners = {(desired.place, f"schedule/{name}") for desired in passed.desired for name in desired.schedules} if only is None else set()
+        mine = {
+            run.uid
+            for run in passed.active.values()
+            if ((run.place, run.name) in declared and (only is None or run.name in only)) or (run.place, run.owner) in owners
+        }
         ended = {run.uid for report in passed.reports for run in report.ended if (run.place, run.name) in declared}
         begun = {uid for report in passed.reports for uid in (*report.applied.started, *report.applied.ended)}
         passed.wanted = frozenset(mine)
         passed.started = frozenset(mine | ended | begun)
         return passed
 
+    def _asked(self, folders: Sequence[Path], who: str, show: Show, only: frozenset[str] | None, approved: frozenset[str]) -> Passed | None:
+        """Let the living loop make a pass; None if it has ended meanwhile."""
+        from reconciler import beside
+        from reconciler.handover import Wish
+
+        words = None if only is None else tuple(sorted(only))
+        wish = Wish(tuple(map(str, folders)), who, words, tuple(sorted(approved)), self.project, self.environment)
+        told = beside.ask(self.data_dir, wish, self.clock)
+        if told is None:
+            return None
+        for desired, source, plan, seconds in told.shown:
+            show(desired, {**source, "folder": shown(desired.folder)}, plan, seconds)
+        passed = Passed(list(told.reports), [desired for desired, *_ in told.shown], told.wanted, told.started)
+        with self.reading() as store:
+            passed.active = {} if store is None else runs.active_runs(store)
+        return passed
+
     def _declared(self, folder: Path, store: Store) -> list[Desired]:
         """Return what a folder declares; the local one also for the places where it declares nothing any more."""
         found = self.desired(folder, writing=True)
         if folder == self.local:
-            places = {desired.place for desired in found}
-            found += [Desired(str(folder), place) for place in workflows.places_of(store, str(folder)) if place not in places]
+            places, owned = {desired.place for desired in found}, workflows.places_of(store, str(folder))
+            found += [Desired(str(folder), place) for place in owned if place not in places]
+            return [desired for desired in found if desired.files or desired.problems or desired.place in owned] or found[:1]
         return found
 
     def register_new(self, folder: Path, lineage: str) -> None:
@@ -300,6 +373,15 @@ class Service:
     ) -> Passed:
         """Go on with passes until these runs have ended, or (with `parked`) until none of them is active."""
         question = follow.parked(uids) if parked else follow.none_of(uids)
+        if loop_lock(self.data_dir).busy():
+            from reconciler import beside
+
+            began = time.monotonic()
+            in_time, passed.active = beside.watch(self.data_dir, passed.active, question, seen, None if timeout is None else timeout.total_seconds())
+            if in_time is not None:
+                passed.in_time = in_time
+                return passed
+            timeout = None if timeout is None else timeout - timedelta(seconds=time.monotonic() - began)
         again = list(passed.desired) if any(needs_manifests_again(report.plan) for report in passed.reports) else []
 
         def next_pass(changed: frozenset[str] | None) -> Report:
@@ -368,6 +450,12 @@ def person() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid {os.getuid()}"
+
+
+def _here() -> Path:
+    """Return the present folder as its name was typed, where the shell knows it."""
+    typed = Path(os.environ.get("PWD", ""))
+    return typed if typed.is_absolute() and typed.is_dir() and typed.samefile(".") else Path.cwd()
 
 
 def shown(folder: str) -> str:

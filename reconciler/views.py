@@ -74,6 +74,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
             "adapter": facts["adapter"],
             "labels": decode_json(facts["facts"]).get("labels", {}),
             "parent": decode_json(facts["origin"]).get("parent", {}).get("run"),
+            "schedule": decode_json(facts["origin"]).get("schedule"),
             "created_at": facts["created_at"],
             "due_at": due_at,
             "overdue": overdue,

@@ -115,6 +115,10 @@ def _commands(only: str | None = None) -> "dict[str, Command]":
         from reconciler.cli import declare
 
         commands |= {"validate": declare.validate, "plan": declare.plan, "reconcile": declare.reconcile}
+    if only in (None, "serve"):
+        from reconciler.cli import loop
+
+        commands["serve"] = loop.serve
     if only in (None, "list", "status", "logs", "wait"):
         from reconciler.cli import look
 
@@ -137,7 +141,7 @@ def _commands(only: str | None = None) -> "dict[str, Command]":
 
 _GROUPS = {
     "Set up": ("init", "doctor", "schema"),
-    "Manifests": ("validate", "plan", "reconcile"),
+    "Manifests": ("validate", "plan", "reconcile", "serve"),
     "Write manifests for me": ("deploy", "start", "delete"),
     "Requests": ("cancel", "signal", "rerun", "retry"),
     "Look": ("list", "status", "logs", "wait", "replay"),

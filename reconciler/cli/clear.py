@@ -19,7 +19,7 @@ def delete_all(*, keep_history: bool, yes: bool, timeout: timedelta | None) -> i
     scope = scope_of(service)
     files = _local_files(service, scope)
     found = inventory(service, scope)
-    if not (files or found.workflows or found.runs):
+    if not (files or found.workflows or found.runs or found.schedules):
         CONTEXT.say(f"nothing of {scope.text} is here: nothing is left to delete")
         return 0
     _confirm(_what_goes(scope, found, files, keep_history=keep_history), yes=yes)
@@ -28,7 +28,7 @@ def delete_all(*, keep_history: bool, yes: bool, timeout: timedelta | None) -> i
     live = LiveLines(Passed(wanted=frozenset(run.uid for run in found.active)), quiet=False)
     passed = end_all(service, scope, timeout=timeout, seen=live.seen)
     left = remove_all(service, scope, keep_history=keep_history)
-    CONTEXT.say(f"deleted from {scope.text}: {plural(len(found.workflows), 'workflow')}, {plural(len(found.runs) - len(left.runs), 'run')}")
+    CONTEXT.say(f"deleted from {scope.text}: {_declared(found)}, {plural(len(found.runs) - len(left.runs), 'run')}")
     _tell_rest(service, scope, found, left, keep_history=keep_history)
     if not left.runs:
         return 0
@@ -57,9 +57,12 @@ def _what_goes(scope: Scope, found: Inventory, files: list[str], *, keep_history
     active = f" ({len(found.active)} of them active: canceled first)" if found.active else ""
     manifests = f", {plural(len(files), 'manifest')} in {CONTEXT.service.local}" if files else ""
     history = "their history stays" if keep_history else "with journals, outputs and history"
-    return (
-        f"This deletes {plural(len(found.workflows), 'workflow')} and {plural(len(found.runs), 'run')}{active} of {scope.text}, {history}{manifests}."
-    )
+    return f"This deletes {_declared(found)} and {plural(len(found.runs), 'run')}{active} of {scope.text}, {history}{manifests}."
+
+
+def _declared(found: Inventory) -> str:
+    schedules = f", {plural(len(found.schedules), 'schedule')}" if found.schedules else ""
+    return f"{plural(len(found.workflows), 'workflow')}{schedules}"
 
 
 def _confirm(what: str, *, yes: bool) -> None:

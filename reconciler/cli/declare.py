@@ -11,7 +11,7 @@ from reconciler.cli.options import Argument, option
 from reconciler.cli.outcome import LiveLines, close
 from reconciler.duration import parse_duration
 from reconciler.errors import UsageError
-from reconciler.model import Desired
+from reconciler.model import Desired, Problem
 from reconciler.render import head_line, plan_footer, plan_lines, plural
 from reconciler.service import View
 
@@ -30,7 +30,7 @@ def validate(
     wants_json(output, as_json, ("text", "json", "github"))
     service = CONTEXT.service
     found = service.desired(service.folder(directory), writing=False)
-    problems = [problem for desired in found for problem in desired.problems]
+    problems = [problem for desired in found for problem in (*desired.problems, *_remarks(desired))]
     folder = found[0].folder if found else str(service.local)
     for line in manifests.report(problems, "json" if as_json else output, folder=folder):
         CONTEXT.say(line)
@@ -42,6 +42,10 @@ def validate(
         counts = (plural(objects, "object"), plural(len(errors), "error"), plural(remarks, "warning"), f"{plural(foreign, 'document')} of others")
         CONTEXT.say(", ".join(counts))
     return 3 if errors else 0
+
+
+def _remarks(desired: Desired) -> list[Problem]:
+    return manifests.schedule_remarks(desired) if desired.schedules else []
 
 
 def plan(
@@ -89,21 +93,23 @@ def reconcile(
     directories: Annotated[list[str], Argument("[DIR]...", "Folders of manifests; default as for plan.")] = [],  # noqa: B006
     once: Annotated[bool, option("--once", help="Run one pass and exit.")] = False,
     wait: Annotated[bool, option("--wait", help="Go on until the declared runs have ended.")] = False,
-    until: Annotated[str | None, option("--until", help="parked: go on until no declared run is active.")] = None,
+    until: Annotated[str | None, option("--until", help="parked: go on until no run is active.")] = None,
+    gives_way: Annotated[bool, option("--give-way", help="With --until parked: end as soon as a loop begins. What `start` leaves behind.")] = False,
     timeout: TimeoutOption = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
-    """Make the world match the manifests: deploy, start, wake, cancel and remove."""
+    """Make the world match the manifests: deploy, start, wake, cancel and remove; whenever something changes, or --once."""
     as_json = wants_json(output, as_json)
     if until not in (None, "parked"):
         message = f"--until {until}: only `--until parked` is known"
         raise UsageError(message)
-    if not once:
-        message = "the loop is not available yet in this version: run one pass with `reconcile --once`, add --wait to see runs to their end"
-        raise UsageError(message)
     patience = duration_option("--timeout", timeout)
     service = CONTEXT.service
+    if not (once or wait):
+        from reconciler.cli.loop import run_loop
+
+        return run_loop(directories, parked=until is not None, gives_way=gives_way)
     folders = [service.folder(directory) for directory in directories] or [service.folder(None)]
     documents: list[dict[str, Any]] = []
 
@@ -121,7 +127,12 @@ def reconcile(
     live = LiveLines(passed, quiet=as_json)
     if wait or until:
         service.follow(passed, passed.wanted, who, parked=until is not None, timeout=patience, seen=live.seen)
-    return close(passed, documents if as_json else None, waited=wait or until is not None)
+    code = close(passed, documents if as_json else None, waited=wait or until is not None)
+    if not as_json and any(desired.schedules for desired in passed.desired):
+        from reconciler.cli.schedules import tell_next
+
+        tell_next(passed.desired)
+    return code
 
 
 def duration_option(name: str, text: str | None) -> timedelta | None:

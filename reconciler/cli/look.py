@@ -14,7 +14,7 @@ from reconciler.errors import RejectedError, UnavailableError, UsageError
 from reconciler.model import TERMINAL, Status
 from reconciler.render import lasted, numbered, one_line, plural, run_lines, since, table
 from reconciler.service import Passed
-from reconciler.state import events, queries, runs
+from reconciler.state import events, queries, runs, schedules
 
 RunArgument = Annotated[str, Argument("RUN", "Name of a run, with or without run/ in front.")]
 
@@ -41,23 +41,17 @@ def view_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def list_objects(
-    kind: Annotated[str, Argument("KIND", "workflows or runs")],
+    kind: Annotated[str, Argument("KIND", "workflows, runs or schedules")],
     workflow: Annotated[str | None, option("-w", "--workflow", help="Only runs of this workflow.")] = None,
     status: Annotated[list[str], option("-s", "--status", help="Only runs with this status; may be given more than once.")] = [],  # noqa: B006
     number: Annotated[int, option("-n", "--limit", help="How many runs at the most, newest first.")] = 20,
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
-    """List workflows or runs."""
+    """List workflows, runs or schedules."""
     as_json = wants_json(output, as_json)
-    if kind == "schedules":
-        message = "schedules are not available yet in this version"
-        raise UsageError(message)
-    if kind not in ("workflows", "runs"):
-        message = f"list {kind}: choose workflows or runs"
-        raise UsageError(message)
-    if number < 1:
-        message = f"-n {number}: at least 1"
+    if kind not in ("workflows", "runs", "schedules"):
+        message = f"list {kind}: choose workflows, runs or schedules"
         raise UsageError(message)
     if number < 1:
         message = f"-n {number}: at least one"
@@ -66,6 +60,10 @@ def list_objects(
     if unknown:
         message = f"-s {unknown[0]}: choose one of {', '.join(known.value for known in Status)}"
         raise UsageError(message)
+    if kind == "schedules":
+        from reconciler.cli.schedules import list_schedules
+
+        return list_schedules(as_json=as_json)
     return _list_workflows(as_json=as_json) if kind == "workflows" else _list_runs(workflow, status, number, as_json=as_json)
 
 
@@ -140,7 +138,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def status(
-    what: Annotated[str | None, Argument("[KIND/NAME]", "A run, or workflow/NAME; without it: the whole installation.")] = None,
+    what: Annotated[str | None, Argument("[KIND/NAME]", "A run, workflow/NAME or schedule/NAME; without it: the whole installation.")] = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
@@ -148,10 +146,15 @@ def status(
     as_json = wants_json(output, as_json)
     if what is None:
         return _overview(as_json=as_json)
-    if what.startswith("workflow/"):
-        return _workflow(what.removeprefix("workflow/"), as_json=as_json)
-    if "/" not in what and not _is_run(what):
-        return _workflow(what, as_json=as_json)
+    kind, sep, name = what.partition("/")
+    if not sep:
+        kind, name = _kind_of(what), what
+    if kind == "workflow":
+        return _workflow(name, as_json=as_json)
+    if kind == "schedule":
+        from reconciler.cli.schedules import schedule_status
+
+        return schedule_status(name, as_json=as_json)
     view = view_of(find_run(what))
     if as_json:
         CONTEXT.json(view)
@@ -160,14 +163,16 @@ def status(
     return 0
 
 
-def _is_run(name: str) -> bool:
-    """Say whether a bare name is a run's, or at least no workflow's."""
+def _kind_of(name: str) -> str:
+    """Say what a bare name is of: a run if it may be one, else what else has it."""
     service = CONTEXT.service
+    where = {"project": service.project, "environment": service.environment}
     with service.reading() as store:
         if store is None or queries.runs_named(store, name, service.project, service.environment):
-            return True
-        known = queries.list_workflows(store, project=service.project, environment=service.environment)
-    return name not in {row["name"] for row in known}
+            return "run"
+        if any(row["name"] == name for row in queries.list_workflows(store, **where)):
+            return "workflow"
+        return "schedule" if any(row["name"] == name for row in schedules.list_schedules(store, **where)) else "run"
 
 
 def _workflow(name: str, *, as_json: bool) -> int:

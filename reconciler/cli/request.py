@@ -12,6 +12,7 @@ from reconciler.cli.declare import JsonOption, OutputOption, TimeoutOption, dura
 from reconciler.cli.look import RunArgument, ended, find_run, view_of
 from reconciler.cli.options import Argument, option
 from reconciler.cli.outcome import LiveLines, failures
+from reconciler.cli.write import follow_on
 from reconciler.compute import Verdict
 from reconciler.digest import Json
 from reconciler.errors import RejectedError, UsageError
@@ -157,6 +158,8 @@ def _again(run: str, how: Again, *, wait: bool, timeout: str | None, as_json: bo
         CONTEXT.say(f"run/{row['name']} {first}starts as incarnation {follows.incarnation}")
         if follows.waits_for is not None:
             CONTEXT.tell("A pass starts it when the present one has ended: `ty-openworkflow reconcile --once --wait`")
+    if passed.active:
+        follow_on()
     return 1 if passed.failed else 0 if passed.in_time else 5
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from reconciler import manifests
 from reconciler.cli import doctor as checks
+from reconciler.cli import units
 from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption
 from reconciler.cli.options import Argument, option
@@ -52,9 +53,14 @@ spec:
 
 def init(
     directory: Annotated[str | None, Argument("[DIR]", "Also make a project in this folder, with a lineage and a first workflow.")] = None,
+    service_units: Annotated[
+        bool, option("--service", help="Write units for systemd and launchd that reconcile DIR, which may be a project already.")
+    ] = False,
 ) -> int:
     """Write the settings file and the local folder; with DIR also a project. What is there already is left alone."""
     folder = None if directory is None else Path(directory).expanduser().absolute()
+    if service_units:
+        return _units(folder)
     if folder is not None:
         _check(folder)
     settings = settings_path(CONTEXT.options.config)
@@ -73,6 +79,18 @@ def init(
         CONTEXT.say(f"next: ty-openworkflow plan {directory} && ty-openworkflow reconcile --once --wait {directory}")
     else:
         CONTEXT.say("next: ty-openworkflow deploy hello -f hello.js && ty-openworkflow start hello --wait")
+    return 0
+
+
+def _units(folder: Path | None) -> int:
+    """Write the units of a loop with the options of this call."""
+    service, options = CONTEXT.service, CONTEXT.options
+    if folder is not None and not folder.is_dir():
+        message = f"{folder} is not there: `ty-openworkflow init {folder}` makes a project of it"
+        raise UsageError(message)
+    given = {"--config": settings_path(options.config) if options.config else None, "--data-dir": service.data_dir, "--env": service.environment}
+    words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    CONTEXT.say(*units.write(service.data_dir / "service", [*words, "serve", str(folder or service.local)], service.data_dir / "loop.log"))
     return 0
 
 

@@ -19,6 +19,7 @@ from reconciler.manifests.crosscheck import (
     input_findings,
     schema_digests,
     signal_findings,
+    slot_input_findings,
 )
 from reconciler.manifests.files import RefusedError, UnstableError
 from reconciler.manifests.locate import Locator
@@ -174,9 +175,8 @@ class Assembly:
             given = entry.spec["run"]
             found = list(links.workflow(given["workflow"], "/spec/run/workflow"))
             token = links.digests.get(given["workflow"], "")
-            if token and entry.doc.checked != token + entry.doc.under and "${" not in str(given.get("input")):
-                schema = self._workflows[given["workflow"]].input_schema
-                found += input_findings(given, given.get("input"), schema, "/spec/run/input")
+            if token and entry.doc.checked != token + entry.doc.under:
+                found += slot_input_findings(given, self._workflows[given["workflow"]].input_schema, "/spec/run/input")
                 if not found:
                     self._remember(entry.path, entry.number, entry.doc._replace(checked=token + entry.doc.under))
             if self._reported(entry, found):

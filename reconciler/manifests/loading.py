@@ -39,6 +39,11 @@ class Manifests:
         """Return what the local folder declares, for each place that its objects name and for the place called local."""
         return self._load()
 
+    def save(self) -> None:
+        """Write down what was read, for the next process."""
+        if self._cache is not None:
+            self._cache.write()
+
     def _load(self) -> list[Desired]:
         with collection_paused(keep=self._cache is None):
             try:

@@ -3,7 +3,25 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Notice, Plan, Postpone, RemoveWorkflow, Send, Start
+from reconciler.actions import (
+    Action,
+    Advance,
+    Arm,
+    Cancel,
+    Claim,
+    Deploy,
+    Disarm,
+    Edit,
+    End,
+    Fulfil,
+    Kill,
+    Notice,
+    Plan,
+    Postpone,
+    RemoveWorkflow,
+    Send,
+    Start,
+)
 from reconciler.compute import LetGo, Missing, Observation
 from reconciler.digest import Json
 from reconciler.journal import decode_json
@@ -14,13 +32,15 @@ from reconciler.plan.prune import prune
 from reconciler.plan.queue import Limits, admit, front, queued
 from reconciler.plan.requests import decide_reruns, declared_signals
 from reconciler.plan.runs import Revisions, decide_runs
+from reconciler.plan.schedules import Facts, decide_schedules
 from reconciler.plan.waiting import held_back, pinned_drift
 from reconciler.plan.workflows import Holdings, WorkflowPart, decide_workflows
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import frozen, made, replace
 
 _ORDER: dict[type, int] = {
-    kind: place for place, kind in enumerate((Deploy, Edit, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, RemoveWorkflow))
+    kind: place
+    for place, kind in enumerate((Deploy, Arm, Advance, Edit, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, Disarm, RemoveWorkflow))
 }
 
 
@@ -64,6 +84,11 @@ def decide(
         held += pruned.held
         unchanged = workflows.unchanged + runs.unchanged
         active = _as_edited(active, [*runs.actions, *pruned.actions], workflows.revisions)
+        schedules = decide_schedules(Facts(desired, recorded, workflows.revisions, active, observed.gone, now, limits.input))
+        actions += schedules.actions
+        rejected += schedules.rejected
+        unchanged += schedules.unchanged
+        active = _as_edited(active, schedules.actions, workflows.revisions)
         signals = declared_signals(desired, recorded, active, observed.runs)
         actions += signals.actions
         rejected += signals.rejected

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from reconciler.actions import Action, Cancel, Claim, End, Kill, Postpone
 from reconciler.compute import Finished, Gone, LetGo, Live, Missing, Observation, Quarantined, Seen, Unclaimed, Unknown
-from reconciler.model import Status
+from reconciler.model import TERMINAL, Status
 from reconciler.recorded import ActiveRun
 
 # How long a claim that ended for another reason than its run waits for the next one, in seconds.
@@ -69,6 +69,9 @@ def _not_yet(run: ActiveRun, statuses: Mapping[str, str], *, now: datetime) -> P
         return Postpone(run, "suspended", "suspended before its start")
     if after_at is not None and now < after_at:
         return Postpone(run, "start-after", f"starts after {after}")
+    for name in run.facts.get("follows", ()):
+        if statuses.get(f"{run.place.project}/{run.place.environment}/{name}") not in TERMINAL:
+            return Postpone(run, "overlap", f"waits for the end of run/{name}")
     for other in run.facts.get("depends_on", ()):
         status = statuses.get(f"{run.place.project}/{run.place.environment}/{other.removeprefix('run/')}")
         if status in (Status.FAILED, Status.CANCELED, Status.SKIPPED):

@@ -1,6 +1,6 @@
 """Prune: what a folder owned and no longer declares. Looks only at its own, and holds still when in doubt."""
 
-from reconciler.actions import Edit, Notice, RemoveWorkflow
+from reconciler.actions import Disarm, Edit, Notice, RemoveWorkflow
 from reconciler.journal import decode_json
 from reconciler.model import Desired, Source
 from reconciler.recorded import Recorded
@@ -15,7 +15,7 @@ _SHARE = 0.2
 class PrunePart:
     """The prune's part of a plan."""
 
-    actions: list[Edit | RemoveWorkflow] = made(default_factory=list)
+    actions: list[Edit | RemoveWorkflow | Disarm] = made(default_factory=list)
     held: list[Notice] = made(default_factory=list)
 
 
@@ -41,6 +41,11 @@ def prune(desired: Desired, recorded: Recorded, approved: frozenset[str]) -> Pru
             continue
         reason = "its manifest is gone; its runs end on their revision" if name in busy else "its manifest is gone"
         part.actions.append(RemoveWorkflow(name, workflow.revision.digest, reason, workflow.source))
+    for name, schedule in recorded.schedules.items():
+        if schedule.owner != desired.folder or name in desired.schedules or f"schedule/{name}" in desired.invalid:
+            continue
+        if schedule.spec.get("prune") != "disabled":
+            part.actions.append(Disarm(desired.place, name, "its manifest is gone; its runs end by themselves", schedule.source))
     doubtful = [action for action in part.actions if _object(action) not in approved]
     why = _guard(desired, recorded, len(doubtful)) if doubtful else None
     if why is not None:
@@ -58,7 +63,7 @@ def _guard(desired: Desired, recorded: Recorded, number: int) -> str | None:
         return "not pruned: the folder could not be read completely"
     if not (desired.workflows or desired.runs or desired.schedules):
         return "not pruned: the folder declares nothing at all: if that is meant, leave one manifest in it"
-    known = len(recorded.workflows) + sum(not run.ended for run in recorded.runs.values())
+    known = len(recorded.workflows) + len(recorded.schedules) + sum(not run.ended for run in recorded.runs.values())
     limit = desired.prune_max if desired.prune_max is not None else max(_LEAST, int(known * _SHARE))
     if number > limit:
         return f"not pruned: {number} objects would go, and prune.max is {limit}"
@@ -70,5 +75,5 @@ def _source(text: str) -> Source:
     return Source(file, int(line or 0))
 
 
-def _object(action: Edit | RemoveWorkflow) -> str:
-    return f"{'run' if isinstance(action, Edit) else 'workflow'}/{action.name}"
+def _object(action: Edit | RemoveWorkflow | Disarm) -> str:
+    return f"{'run' if isinstance(action, Edit) else 'schedule' if isinstance(action, Disarm) else 'workflow'}/{action.name}"

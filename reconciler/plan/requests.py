@@ -72,7 +72,7 @@ def _next(request: Rerun, *, now: datetime) -> ActiveRun:
         input=data["input"],
         revision=request.revision,
         created_at=now,
-        facts={name: value for name, value in data["facts"].items() if name not in ("start_after", "start_deadline_ms", "depends_on")},
+        facts={name: value for name, value in data["facts"].items() if name not in ("start_after", "start_deadline_ms", "depends_on", "follows")},
         priority=latest.priority,
         concurrency=data["concurrency"],
         source=Source(file, int(line or 0)),

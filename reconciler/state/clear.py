@@ -50,6 +50,22 @@ def workflows_of(store: Store, places: Sequence[Place], owner: str | None) -> li
     return [(Place(row[0], row[1]), row[2]) for row in rows if Place(row[0], row[1]) in places]
 
 
+def schedules_of(store: Store, places: Sequence[Place], owner: str | None) -> list[tuple[Place, str]]:
+    """Return the schedules of some places; with `owner`, those of that folder only."""
+    rows = store.db.execute(
+        "SELECT project, environment, name FROM schedules WHERE :owner IS NULL OR owner = :owner ORDER BY 1, 2, 3", {"owner": owner}
+    )
+    return [(Place(row[0], row[1]), row[2]) for row in rows if Place(row[0], row[1]) in places]
+
+
+def forget_schedule(store: Store, place: Place, name: str) -> None:
+    """Forget a schedule: it makes no more runs."""
+    store.db.execute(
+        "DELETE FROM schedules WHERE project = :project AND environment = :environment AND name = :name",
+        {"project": place.project, "environment": place.environment, "name": name},
+    )
+
+
 def all_places(store: Store) -> list[Place]:
     """Return every place that anything is remembered of."""
     rows = store.db.execute(

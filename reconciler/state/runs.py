@@ -14,6 +14,7 @@ from reconciler.state.store import Store
 
 _LINE = "name, uid, max(incarnation), owner, workflow, spec_hash, rerun, status, suspend, priority, cancel, claim, revision, source, facts, not_before, due_at"
 KnownRows = dict[str, tuple[tuple[Any, ...], ActiveRun]]
+KnownLines = dict[Place, tuple[tuple[int, int, int], dict[str, RunLine]]]
 _ACTIVE = """
 SELECT runs.*, revisions.spec AS revision_spec, revisions.deployed_at IS NOT NULL AS deployed
   FROM runs JOIN revisions ON revisions.digest = runs.revision
@@ -21,13 +22,23 @@ SELECT runs.*, revisions.spec AS revision_spec, revisions.deployed_at IS NOT NUL
 """
 
 
-def latest_runs(store: Store, place: Place) -> dict[str, RunLine]:
-    """Return the latest incarnation of every run of a place, by name."""
+def latest_runs(store: Store, place: Place, known: KnownLines | None = None) -> dict[str, RunLine]:
+    """Return the latest incarnation of every run of a place, by name.
+
+    `known` is what earlier calls left there: as long as nobody has written to the database it is what is returned again.
+    """
+    stamp = store.version()
+    before = None if known is None else known.get(place)
+    if before is not None and before[0] == stamp:
+        return before[1]
     rows = store.db.execute(
         f"SELECT {_LINE} FROM runs WHERE project = :project AND environment = :environment GROUP BY name",
         {"project": place.project, "environment": place.environment},
     )
-    return {row[0]: RunLine._make(row) for row in rows}
+    lines = {row[0]: RunLine._make(row) for row in rows}
+    if known is not None:
+        known[place] = stamp, lines
+    return lines
 
 
 def latest_facts(store: Store, place: Place, name: str) -> ChildRun | None:

@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from reconciler.assets import asset
@@ -12,6 +13,7 @@ from reconciler.errors import RejectedError, UnavailableError
 NAME = "state.db"
 NEWEST = 8
 _BUSY_SECONDS = 5
+_NUMBERS = count()
 
 
 class Store:
@@ -21,6 +23,7 @@ class Store:
         """Wrap a connection that `open_store` or `read_store` made."""
         self.db, self.path, self.writable = db, path, writable
         self._depth = 0
+        self._inode, self._number = _inode(path), next(_NUMBERS)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -39,9 +42,25 @@ class Store:
         if self._depth == 0:
             self.db.execute("COMMIT")
 
+    def version(self) -> tuple[int, int, int]:
+        """Return what stays the same as long as nobody writes to the database, through this connection or another one."""
+        return self._number, int(self.db.execute("PRAGMA data_version").fetchone()[0]), self.db.total_changes
+
+    def is_current(self) -> bool:
+        """Say whether the file of this name is still the one that was opened."""
+        return self._inode is not None and self._inode == _inode(self.path)
+
     def close(self) -> None:
         """Close the connection."""
         self.db.close()
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_store(data_dir: Path) -> Store:

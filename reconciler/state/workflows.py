@@ -44,10 +44,12 @@ def places_with(store: Store, workflow: str) -> list[Place]:
 
 
 def places_of(store: Store, owner: str) -> list[Place]:
-    """Return the places in which a folder owns a workflow or a run that has not ended."""
+    """Return the places in which a folder owns a workflow, a schedule or a run that has not ended."""
     rows = store.db.execute(
         """
         SELECT project, environment FROM workflows WHERE owner = :owner
+        UNION
+        SELECT project, environment FROM schedules WHERE owner = :owner
         UNION
         SELECT project, environment FROM runs WHERE owner = :owner AND completed_at IS NULL
         """,

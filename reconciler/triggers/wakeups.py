@@ -7,7 +7,17 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from reconciler.values import frozen
+
 _GATHER_MS = 4
+
+
+@frozen
+class Woken:
+    """What ended a wait: something in a watched folder, a descriptor, or neither (a call of `wake`, or the time)."""
+
+    heard: bool = False
+    failed: bool = False
 
 
 class Wakeups:
@@ -18,6 +28,7 @@ class Wakeups:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._observer: Any = None
         self._folders: set[str] = set()
+        self._heard = False
 
     def __enter__(self) -> Self:
         """Use it in a `with` statement, which ends its thread."""
@@ -31,19 +42,19 @@ class Wakeups:
         os.close(self._reader)
         os.close(self._writer)
 
-    def watch(self, folders: Iterable[str]) -> None:
-        """Begin to watch folders, not what is below them."""
+    def watch(self, folders: Iterable[str], *, tells: bool = True) -> None:
+        """Begin to watch folders, not what is below them; a change in one that does not tell anything only ends a wait."""
         new = set(folders) - self._folders
         if not new:
             return
         from watchdog.events import FileCreatedEvent, FileMovedEvent, FileSystemEventHandler
         from watchdog.observers import Observer
 
-        wake = self.wake
+        hear = self._hear if tells else self.wake
 
         class Handler(FileSystemEventHandler):
             def on_any_event(self, _: object) -> None:
-                wake()
+                hear()
 
         if self._observer is None:
             self._observer = Observer()
@@ -53,24 +64,32 @@ class Wakeups:
             self._observer.schedule(Handler(), folder, event_filter=[FileCreatedEvent, FileMovedEvent])
         self._folders |= new
 
+    def _hear(self) -> None:
+        self._heard = True
+        self.wake()
+
     def wake(self) -> None:
         """End the present or the next wait. May be called by any thread and by signal handlers."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._writer, b"!")
 
-    def wait(self, descriptors: Iterable[int], timeout_ms: int) -> bool:
-        """Wait for a change, for one of `descriptors` to become readable or to fail, or for the time; true unless it was the time.
+    def wait(self, descriptors: Iterable[int], timeout_ms: int) -> Woken:
+        """Wait for a change, for a call of `wake`, for one of `descriptors` to become readable or to fail, or for the time.
 
-        What follows within a few milliseconds is gathered, so that a burst is one pass.
+        What follows a hint within a few milliseconds is gathered, so that a burst is one pass.
         """
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLIN)
-        if not poll.poll(timeout_ms):
-            return False
-        select.poll().poll(_GATHER_MS)
+        ready = poll.poll(timeout_ms)
+        if not ready:
+            return Woken()
+        failed = any(descriptor != self._reader for descriptor, _ in ready)
+        if failed or self._heard:
+            select.poll().poll(_GATHER_MS)
         with contextlib.suppress(BlockingIOError):
             while os.read(self._reader, 4096):
                 pass
-        return True
+        heard, self._heard = self._heard, False
+        return Woken(heard, failed)

@@ -114,11 +114,17 @@ def test_the_local_folder_goes_with_what_it_made_and_projects_stay(site: Site, t
     site.pass_()
     site.cli.run("deploy", "echo", "-f", str(code))
     site.cli.run("start", "echo", "--as", "one", "--wait")
+    spec = {"cron": "0 2 * * *", "run": {"workflow": "echo"}}
+    nightly = {"apiVersion": "ty-openworkflow/v1", "kind": "Schedule", "metadata": {"name": "nightly"}, "spec": spec}
+    (site.data / "manifests/nightly.yaml").write_text(json.dumps(nightly))
+    assert "nightly" in site.cli.run("reconcile", "--once", str(site.data / "manifests")).stdout
     site.cli.run("start", "declared", "--as", "two", "--wait")
 
     told = site.cli.run("delete", "--all", "--yes").stdout
 
     assert "the local folder" in told
+    assert "1 workflow, 1 schedule, 2 runs" in told
+    assert site.cli.run("list", "schedules", "--json").json == []
     assert site.statuses() == {}
     assert [flow["id"] for flow in site.cli.run("list", "workflows", "--json").json] == ["declared"]
     assert files_below(site.data / "manifests") == []

@@ -16,10 +16,10 @@ _REGISTRY_VARIABLES = ("PIP_", "NPM_CONFIG_", "NODE_EXTRA_CA_CERTS", "SSL_CERT_"
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
-    """Return the environment of somebody who has just logged in: no settings, and the Python of these tests first on PATH."""
+    """Return the environment of a CI job: no settings, the Python of these tests first on PATH, and nothing is left behind by `start`."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     registries = {name: value for name, value in os.environ.items() if name.upper().startswith(_REGISTRY_VARIABLES)}
-    return {**registries, "HOME": str(home), "PATH": path, "LANG": "C.UTF-8", **more}
+    return {**registries, "HOME": str(home), "PATH": path, "LANG": "C.UTF-8", "CI": "true", **more}
 
 
 @dataclass(frozen=True, slots=True)
