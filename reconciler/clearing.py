@@ -52,7 +52,7 @@ class Inventory:
 def scope_of(service: Service) -> Scope:
     """Return what is meant: the project that is named or around here, in its environment, else the local folder. Raises UsageError, InvalidError."""
     folder = service.folder(None)
-    if folder != service.local and (folder / PROJECT_FILE).is_file():
+    if service.project is None and folder != service.local and (folder / PROJECT_FILE).is_file():
         place = service.desired(folder, writing=False)[0].place
         return Scope((place,), folder=folder)
     with service.reading() as store:
@@ -66,7 +66,10 @@ def scope_of(service: Service) -> Scope:
     if not places:
         message = f"nothing is known here of project {service.project!r}" + (f" in {service.environment!r}" if service.environment else "")
         raise RejectedError(message)
-    return Scope(tuple(places))
+    with service.reading() as store:
+        registered = None if store is None else workflows.place_known(store, places[0])
+    declares = None if registered is None else Path(registered[1])
+    return Scope(tuple(places), folder=declares if declares is not None and declares.is_dir() and declares != service.local else None)
 
 
 def inventory(service: Service, scope: Scope) -> Inventory:

@@ -8,7 +8,7 @@ from reconciler.clearing import Inventory, Scope, end_all, inventory, remove_all
 from reconciler.cli.context import CONTEXT
 from reconciler.cli.outcome import LiveLines
 from reconciler.cli.write import remove_manifest
-from reconciler.errors import RejectedError, TyOpenworkflowError, UsageError
+from reconciler.errors import InvalidError, RejectedError, TyOpenworkflowError, UsageError
 from reconciler.render import plain, plural
 from reconciler.service import Passed, Service
 
@@ -83,7 +83,10 @@ def _confirm(what: str, *, yes: bool) -> None:
 def _tell_rest(service: Service, scope: Scope, found: Inventory, left: Inventory, *, keep_history: bool) -> None:
     for run, why in why_left(service, left.runs):
         CONTEXT.tell(f"{CONTEXT.paint('left', 'red')} run/{run.name} ({run.place.project}/{run.place.environment}): {plain(why)}")
-    if not left.runs:
+    if left.workflows:
+        names = ", ".join(f"workflow/{name}" for _, name in left.workflows)
+        CONTEXT.tell(f"{CONTEXT.paint('again', 'red')} {names}: a loop lives and has deployed again what is still declared")
+    elif not left.runs:
         CONTEXT.say("nothing is left" + (" but the history" if keep_history else ""))
     ended = len({(run.place, run.name) for run in found.runs}) - len(left.runs)
     if ended > 0 and not keep_history:
@@ -96,7 +99,12 @@ def _tell_rest(service: Service, scope: Scope, found: Inventory, left: Inventory
 
 def _tell_declared(service: Service, folder: Path) -> None:
     """Say what a person's folder still declares, and what the next pass makes of it."""
-    for desired in service.desired(folder, writing=False):
+    try:
+        declared = service.desired(folder, writing=False)
+    except InvalidError:  # it is of several environments, and which one was not said
+        CONTEXT.say(f"What {folder} still declares is deployed again by the next pass over it.")
+        return
+    for desired in declared:
         if desired.workflows or desired.runs or desired.schedules:
             CONTEXT.say(
                 f"{folder} still declares {plural(len(desired.workflows), 'workflow')}, {plural(len(desired.runs), 'run')} and"

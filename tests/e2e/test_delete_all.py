@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import clean_environment
+from tests.support.loop import living
 from tests.support.site import Site, eventually
 
 ECHO = "def workflow(input, ctx):\n    print('secret output')\n    return ctx.step('x', lambda: input)\n"
@@ -99,6 +100,8 @@ def test_another_environment_and_another_project_are_not_touched(site: Site) -> 
         site.cli.run("--env", environment, "reconcile", "--once", "--wait", str(site.folder))
     site.cli.run("deploy", "mine", "-f", "echo.py")
 
+    told = site.cli.run("--project", "shop", "delete", "--all", "--yes", expect=64).stderr
+    assert "say which with --env" in told
     site.cli.run("--env", "dev", "delete", "--all", "--yes")
 
     left = site.cli.run("list", "runs", "--json").json
@@ -147,6 +150,21 @@ def test_what_cannot_be_ended_is_named(site: Site) -> None:
     assert "left run/bad (default/default)" in told.stderr
     assert "damaged" in told.stderr
     assert journal.exists()
+
+
+def test_beside_a_living_loop_runs_end_and_what_is_still_declared_is_said_to_come_back(site: Site) -> None:
+    site.gated()
+    site.start("a", "gated")
+    with living(site):
+        eventually(lambda: site.reached("a", "requested", key="gate"))
+        told = site.cli.run("--project", "default", "delete", "--all", "--yes")
+
+        site.workflow("echo", "echo.py", ECHO)  # what makes the loop look again
+        eventually(lambda: len(site.cli.run("list", "workflows", "--json").json) == 2)
+    assert "1 workflow, 1 run" in told.stdout
+    assert "still declares 1 workflow, 1 run" in told.stdout
+    assert site.statuses() == {}
+    assert site.processes() == {}
 
 
 @pytest.mark.parametrize("words", [("delete", "--yes", "run/x"), ("delete", "run/x", "--keep-history"), ("delete", "run/x", "--timeout", "1s")])
