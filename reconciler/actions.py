@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from reconciler.compute import Revision
 from reconciler.digest import Json
 from reconciler.model import Place, Schedule, Source, Status, Workflow
-from reconciler.recorded import ActiveRun
+from reconciler.recorded import ActiveRun, Asked
 from reconciler.values import frozen
 
 
@@ -119,9 +119,10 @@ class Send:
 
 @frozen
 class Fulfil:
-    """Remember that a request is done; what it asked for is in the same plan."""
+    """Remember that a request is done (what it asked for is in the same plan), or holds no more."""
 
     request: int
+    outcome: str = "done"
 
 
 @frozen
@@ -167,12 +168,13 @@ Action = Deploy | RemoveWorkflow | Arm | Advance | Disarm | Start | Claim | Edit
 
 @frozen
 class Notice:
-    """Something that a pass would not do, and why: shown beside the plan, never as a part of it."""
+    """Something that a pass would not do, and why: shown beside the plan, never as a part of it. Without `place` it is the plan's own."""
 
     object: str
     reason: str
     message: str
     source: Source = Source("", 0)
+    place: Place | None = None
 
 
 @frozen
@@ -201,6 +203,7 @@ class Plan:
     held: tuple[Notice, ...] = ()
     drift: tuple[Notice, ...] = ()
     unchanged: int = 0
+    asked: tuple[Asked, ...] = ()
     told: tuple[Change, ...] | None = None
 
     @property

@@ -16,15 +16,18 @@ from reconciler.instants import stamp
 from reconciler.journal import PROTOCOL
 from reconciler.model import Place, Status
 from reconciler.observe import status_of
+from reconciler.reasons import let_go_reason, reason_of_end
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.retrying import order_failed, order_not_taken, pause, told_to_wait
-from reconciler.state import Store, events, messages, runs, schedules, workflows
+from reconciler.state import Store, events, messages, requests, runs, schedules, workflows
+from reconciler.values import replace
 
 T = TypeVar("T", bound=Action)
+_NO_EVENT = frozenset({"", "parked", "suspended"})  # back in the queue or asleep; of a suspension the request or the manifest has told
 
 
 def record(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live | LetGo | Unclaimed], *, now: datetime) -> list[ActiveRun]:
-    """Remember what was seen, in one transaction; returns the runs that have ended."""
+    """Remember what was seen, in one transaction; returns the runs that have ended, as they ended."""
     ended = []
     if not fresh:
         return []
@@ -34,10 +37,10 @@ def record(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live
             if isinstance(seen, Finished):
                 runs.finish(store, uid, seen)
                 events.add_event(store, run.place, f"run/{run.name}", seen.status.value, seen.reason, now=now)
-                ended.append(run)
+                ended.append(replace(run, status=seen.status, reason=reason_of_end(seen.status.value, seen.reason)[0]))
             else:
                 status = run.status if isinstance(seen, Unclaimed) else status_of(run, seen)
-                reason = seen.reason if isinstance(seen, LetGo) else ""
+                reason = let_go_reason(seen.reason) if isinstance(seen, LetGo) else ""
                 runs.record_progress(store, uid, seen, status, reason=reason)
     return ended
 
@@ -92,12 +95,13 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> set[str]:
                 case Send(run, number, message, reason):
                     if messages.remember(store, run.uid, number, message, now=now) and message["type"] == "signal":
                         events.add_event(store, run.place, f"run/{run.name}", "signal", f"{message['name']}: {reason}", now=now)
-                case Fulfil(request):
-                    events.request_handled(store, request, now=now)
+                case Fulfil(request, outcome):
+                    requests.request_handled(store, request, now=now, outcome=outcome)
                 case Postpone(run, reason, message, seconds):
                     until = None if seconds is None else now + timedelta(seconds=seconds)
                     runs.hold(store, run.uid, reason, message, not_before=until)
-                    events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
+                    if reason not in _NO_EVENT:
+                        events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
     return missed
 
 
@@ -150,7 +154,7 @@ def _intend_claims(hands: Hands, claims: Sequence[Claim]) -> None:
 def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
     """Hand claims over, a batch for each adapter, and remember what came of it."""
     by_adapter: dict[str, list[Order]] = {}
-    named = {claim.run.uid: claim.run for claim in claims}
+    named = {claim.run.uid: claim for claim in claims}
     outcomes: list[Outcome] = []
     for claim in claims:
         try:
@@ -171,11 +175,16 @@ def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
     with hands.store.transaction():
         runs.confirm(hands.store, [outcome.uid for outcome in outcomes if not isinstance(outcome, Refused)])
         for outcome in outcomes:
+            claim, now = named[outcome.uid], hands.clock.now()
+            about = f"run/{claim.run.name}"
             if isinstance(outcome, Refused):
-                order_failed(hands, named[outcome.uid], outcome, done)
-                done.failures.append(Failure(f"run/{named[outcome.uid].name}", outcome.reason, outcome.message, outcome.again))
+                order_failed(hands, claim.run, outcome, done)
+                events.add_event(hands.store, claim.run.place, about, outcome.reason, outcome.message, now=now)
+                done.failures.append(Failure(about, outcome.reason, outcome.message, outcome.again))
             else:
                 done.started.append(outcome.uid)
+                if claim.cause == "start":
+                    events.add_event(hands.store, claim.run.place, about, "started", f"incarnation {claim.run.incarnation}", now=now)
 
 
 def first_record(hands: Hands, run: ActiveRun) -> dict[str, Json]:
@@ -250,7 +259,7 @@ def _finish(hands: Hands, adapter: Adapter, end: End) -> None:
         raise AssertionError(message)
     finished = adapter.end(run.uid, run.claim + 1, first_record(hands, run), record)
     with hands.store.transaction():
-        runs.finish(hands.store, run.uid, finished)
+        runs.finish(hands.store, run.uid, finished, end.message)
         events.add_event(hands.store, run.place, f"run/{run.name}", finished.status.value, end.message, now=now)
 
 

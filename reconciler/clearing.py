@@ -6,9 +6,10 @@ from pathlib import Path
 
 from reconciler.errors import RejectedError, UnavailableError, UsageError
 from reconciler.model import Place
-from reconciler.reconcile import FOR_A_PERSON, Report
+from reconciler.reasons import FOR_A_PERSON
+from reconciler.reconcile import Report
 from reconciler.service import PROJECT_FILE, Passed, Service, person
-from reconciler.state import Store, clear, events, runs, workflows
+from reconciler.state import Store, clear, events, requests, runs, workflows
 from reconciler.values import frozen, made, mutable
 
 LOCAL = Place("local", "local")
@@ -94,7 +95,7 @@ def end_all(service: Service, scope: Scope, *, timeout: timedelta | None, seen: 
             workflows.remove_workflow(store, place, name)
             events.add_event(store, place, f"workflow/{name}", "removed", "everything is deleted", now=now)
         for run in found.active:
-            events.add_request(store, run.place, f"run/{run.name}", "cancel", {"reason": "everything is deleted"}, person(), now=now)
+            requests.add_request(store, run.place, f"run/{run.name}", "cancel", {"reason": "everything is deleted"}, person(), now=now)
             runs.edit_run(store, run.uid, {"cancel": "everything is deleted", "not_before": None})
     passed = Passed()
     if found.active:

@@ -59,7 +59,7 @@ def parked(uids: frozenset[str]) -> Callable[[Mapping[str, ActiveRun]], bool]:
 
 def is_parked(run: ActiveRun) -> bool:
     """Say whether a run waits and holds nothing."""
-    return run.reason == "parked"
+    return run.reason in ("parked", "suspended")
 
 
 def _moves(run: ActiveRun) -> bool:

@@ -15,13 +15,14 @@ from reconciler.model import Desired, Place
 from reconciler.observe import Looks, news, observe, settled
 from reconciler.plan import Limits, decide
 from reconciler.plan.progress import dues
-from reconciler.recorded import ActiveRun, Recorded
+from reconciler.reasons import FOR_A_PERSON
+from reconciler.recorded import ActiveRun, Recorded, overrides_of
 from reconciler.relations import answering
-from reconciler.state import Store, events, messages, runs, schedules, workflows
+from reconciler.remember import remember
+from reconciler.state import Store, messages, requests, runs, schedules, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
-FOR_A_PERSON = ("state-unknown", "quarantined", "revision-altered")
 
 
 @frozen
@@ -70,13 +71,16 @@ class Reconciler:
         changed: frozenset[str] | None = None,
         eager: bool | None = None,
         deep: bool = False,
+        who: str = "",
     ) -> Report:
         """Move the world one step towards the manifests; without manifests, carry on what is known.
 
         `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again. Who is `eager` tries at once what
-        failed before (by default who has no queue for slow calls: one call of a person, or of CI); `deep` looks at everything of a revision.
+        failed before (by default who has no queue for slow calls: one call of a person, or of CI); `deep` looks at everything of a revision. `who` is
+        kept with the pass.
         """
         store, clock = self._hands.store, self._hands.clock
+        began_at = clock.now()
         back = Applied()
         deploys.collect(self._hands, back)
         recorded = self._load(desired, eager=self._hands.errands is None if eager is None else eager)
@@ -97,7 +101,9 @@ class Reconciler:
         place = NOWHERE if desired is None else desired.place
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
         if desired is not None:
-            self._remember(desired, plan, applied, revision)
+            self._register(desired)
+        history = {"who": who, "revision": revision, "began_at": began_at, "ended": len(ended) + len(applied.ended)}
+        remember(store, desired, recorded.active, plan, applied, history, now=clock.now())
         for uid in applied.told:
             self._memory.looks.pop(uid, None)
         applied.failures[:0] = back.failures
@@ -134,17 +140,13 @@ class Reconciler:
                 with suppress(UnavailableError):  # it has ended: only what it left behind is not killed
                     self._hands.adapters[run.adapter].kill(run.uid)
 
-    def _remember(self, desired: Desired, plan: Plan, applied: Applied, revision: str) -> None:
-        """Keep a row of a pass that did something, and register the place at its first pass."""
+    def _register(self, desired: Desired) -> None:
+        """Register the place at its first pass."""
         store, now = self._hands.store, self._hands.clock.now()
         known = workflows.place_known(store, desired.place)
         if known != (desired.lineage, desired.folder):
             with store.transaction():
                 workflows.save_place(store, desired.place, lineage=desired.lineage, folder=desired.folder, now=now)
-        if plan.actions:
-            summary = {"changes": len(plan.changes), "failures": len(applied.failures), "rejected": len(plan.rejected), "held": len(plan.held)}
-            with store.transaction():
-                events.add_pass(store, desired.place, folder=desired.folder, revision=revision, summary=summary, now=now)
 
 
 def with_pauses(recorded: Recorded, pauses: Mapping[str, Pause]) -> Recorded:
@@ -171,12 +173,12 @@ def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRow
     """Return what is remembered of a place, and every run that has not ended."""
     active = runs.active_runs(store, known)
     told = messages.messages_of_active(store)
+    asked = requests.standing_requests(store)
+    recorded = Recorded(active=active, scope=scope, messages=told, asked=asked, overrides=overrides_of(asked))
     if desired is None:
-        return Recorded(active=active, scope=scope, messages=told)
-    declared = workflows.known_workflows(store, desired.place)
-    known_schedules = schedules.known_schedules(store, desired.place)
-    latest = runs.latest_runs(store, desired.place, lines)
-    return Recorded(declared, latest, active, scope=scope, messages=told, schedules=known_schedules)
+        return recorded
+    declared, known_schedules = workflows.known_workflows(store, desired.place), schedules.known_schedules(store, desired.place)
+    return replace(recorded, workflows=declared, runs=runs.latest_runs(store, desired.place, lines), schedules=known_schedules)
 
 
 def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What is remembered of workflows and runs: the second of the three things that a plan is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -73,6 +73,7 @@ class ActiveRun:
     source: Source = Source("", 0)
     deployed: bool = True
     origin: Mapping[str, Any] = made(default_factory=dict)
+    suspended_by: str = ""
 
 
 def pending_run(*, created_at: datetime, **facts: Any) -> ActiveRun:
@@ -178,6 +179,31 @@ class Override:
     who: str
     why: str
     at: datetime
+    id: int = 0
+
+
+@frozen
+class Asked:
+    """A request by command that is not done, or still holds: `declared` is what the manifest's own field said when it was made."""
+
+    id: int
+    place: Place
+    object: str
+    verb: str
+    who: str
+    at: datetime
+    why: str = ""
+    declared: bool = False
+    uid: str = ""
+
+
+def overrides_of(asked: Iterable[Asked]) -> dict[tuple[Place, str], Override]:
+    """Return which objects are suspended or resumed by command: the latest request about each one."""
+    return {
+        (one.place, one.object): Override(one.verb == "suspend", one.declared, one.who, one.why, one.at, one.id)
+        for one in asked
+        if one.verb in ("suspend", "resume")
+    }
 
 
 @frozen
@@ -196,6 +222,7 @@ class Recorded:
     schedules: Mapping[str, KnownSchedule] = made(default_factory=dict)
     tried: Mapping[tuple[Place, str], Tried] = made(default_factory=dict)
     pauses: Mapping[str, Pause] = made(default_factory=dict)
+    asked: tuple[Asked, ...] = ()
 
     def suspended(self, place: Place, about: str, *, declared: bool) -> bool:
         """Say whether an object (`kind/name`) is suspended: by command, or as its manifest declares."""

@@ -15,7 +15,7 @@ from reconciler.plan.slotruns import Maker, owner_of
 from reconciler.recorded import ActiveRun
 from reconciler.service import Service, person
 from reconciler.slots import ZoneError, latest_slots, slot_name, timing_of, zone_of
-from reconciler.state import Store, events, runs, schedules, workflows
+from reconciler.state import Store, events, requests, runs, schedules, workflows
 from reconciler.state.runs import source_from
 from reconciler.values import frozen
 
@@ -127,7 +127,7 @@ def _ask(store: Store, run: ActiveRun, *, now: datetime) -> bool:
 
 def _request(store: Store, row: Row, verb: str, data: Json, *, now: datetime) -> None:
     place = Place(row["project"], row["environment"])
-    events.add_request(store, place, f"schedule/{row['name']}", verb, data, person(), now=now)
+    requests.add_request(store, place, f"schedule/{row['name']}", verb, data, person(), now=now)
 
 
 def find_schedule(service: Service, name: str) -> Row:

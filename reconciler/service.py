@@ -305,12 +305,14 @@ class Service:
                     source = self.source(desired, dirty=False)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
                     told = partial(_tell, show, desired, source, begin)
-                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved, changed=changed, eager=eager, deep=deep)
+                    report = reconciler.run_pass(
+                        desired, revision=revision, show=told, approved=approved, changed=changed, eager=eager, deep=deep, who=self._signed(who)
+                    )
                     passed.reports.append(report)
                     passed.desired.append(desired)
                     self._forget_finished(desired, store)
             if not folders:
-                passed.reports.append(reconciler.run_pass(None, changed=changed, eager=eager))
+                passed.reports.append(reconciler.run_pass(None, changed=changed, eager=eager, who=self._signed(who)))
             passed.active = runs.active_runs(store, self._memory.rows)
         declared = {(desired.place, name) for desired in passed.desired for name in desired.runs}
         owners = {(desired.place, f"schedule/{name}") for desired in passed.desired for name in desired.schedules} if only is None else set()
@@ -325,13 +327,17 @@ class Service:
         passed.started = frozenset(mine | ended | begun)
         return passed
 
+    def _signed(self, who: str) -> str:
+        """Return what is kept of who runs a pass; those who ask a loop have signed already."""
+        return who if self.is_loop else by(who)
+
     def _asked(self, folders: Sequence[Path], who: str, show: Show, only: frozenset[str] | None, approved: frozenset[str]) -> Passed | None:
         """Let the living loop make a pass; None if it has ended meanwhile."""
         from reconciler import beside
         from reconciler.handover import Wish
 
         words = None if only is None else tuple(sorted(only))
-        wish = Wish(tuple(map(str, folders)), who, words, tuple(sorted(approved)), self.project, self.environment)
+        wish = Wish(tuple(map(str, folders)), by(who), words, tuple(sorted(approved)), self.project, self.environment)
         told = beside.ask(self.data_dir, wish, self.clock)
         if told is None:
             return None
@@ -388,8 +394,8 @@ class Service:
             with self.writing(who) as store:
                 reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
                 for desired in again:
-                    seen(reconciler.run_pass(desired, eager=False))
-                report = reconciler.run_pass(None, changed=changed, eager=False)
+                    seen(reconciler.run_pass(desired, eager=False, who=by(who)))
+                report = reconciler.run_pass(None, changed=changed, eager=False, who=by(who))
                 for desired in passed.desired:
                     if report.ended:
                         self._forget_finished(desired, store)
@@ -421,6 +427,10 @@ class Service:
         )
         raise RejectedError(message)
 
+    def means(self, place: Place) -> bool:
+        """Say whether a place may be meant: --project and --env say which."""
+        return self.project in (None, place.project) and self.environment in (None, place.environment)
+
     def check_input(self, place: Place, workflow: str, value: Json) -> None:
         """Check an input against the schema of a deployed workflow. Raises InvalidError."""
         with self.reading() as store:
@@ -444,11 +454,14 @@ def _tell(show: Show, desired: Desired, source: Mapping[str, Any], begin: float,
 
 def person() -> str:
     """Return who asks."""
-    import getpass
+    import pwd
 
+    named = next((os.environ[name] for name in ("LOGNAME", "USER") if os.environ.get(name)), None)
+    if named is not None:
+        return named
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return f"uid {os.getuid()}"
 
 
@@ -456,6 +469,11 @@ def _here() -> Path:
     """Return the present folder as its name was typed, where the shell knows it."""
     typed = Path(os.environ.get("PWD", ""))
     return typed if typed.is_absolute() and typed.is_dir() and typed.samefile(".") else Path.cwd()
+
+
+def by(who: str) -> str:
+    """Return what is kept of who ran a pass: the command, and the person or CI."""
+    return f"{who} ({'CI' if os.environ.get('CI') == 'true' else person()})"
 
 
 def shown(folder: str) -> str:

@@ -75,7 +75,7 @@ def plan(
 
 
 def _show_plan(view: View) -> None:
-    CONTEXT.say(head_line("Plan", view.source), *plan_lines(view.plan, CONTEXT.paint), plan_footer(view.plan, view.seconds))
+    CONTEXT.say(head_line("Plan", view.source), *plan_lines(view.plan, CONTEXT.paint, CONTEXT.clock.now()), plan_footer(view.plan, view.seconds))
     show_problems(view.desired)
 
 
@@ -109,7 +109,7 @@ def reconcile(
     if not (once or wait):
         from reconciler.cli.loop import run_loop
 
-        return run_loop(directories, parked=until is not None, gives_way=gives_way)
+        return run_loop(directories, parked=until is not None, gives_way=gives_way, as_json=as_json)
     folders = [service.folder(directory) for directory in directories] or [service.folder(None)]
     documents: list[dict[str, Any]] = []
 
@@ -117,7 +117,7 @@ def reconcile(
         if as_json:
             documents.append(views.plan_view(plan, source))
             return
-        CONTEXT.say(head_line("Pass", source), *plan_lines(plan, CONTEXT.paint), plan_footer(plan, seconds))
+        CONTEXT.say(head_line("Pass", source), *plan_lines(plan, CONTEXT.paint, CONTEXT.clock.now()), plan_footer(plan, seconds))
         show_problems(desired)
 
     who = "reconcile --once"

@@ -15,6 +15,8 @@ def waiting(store: Store | None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
             "object": f"adapter/{name}",
+            "project": "",
+            "environment": "",
             "reason": "rate-limited",
             "message": pause.message,
             "failures": 0,

@@ -340,7 +340,7 @@ def remove_manifest(path: Path) -> None:
 
 
 def _show_plan(_: Desired, __: Mapping[str, Any], plan: Plan, ___: float) -> None:
-    CONTEXT.say(*plan_lines(plan, CONTEXT.paint))
+    CONTEXT.say(*plan_lines(plan, CONTEXT.paint, CONTEXT.clock.now()))
 
 
 def _objects(desired: Desired) -> list[tuple[str, str, Any]]:

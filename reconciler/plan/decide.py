@@ -27,13 +27,14 @@ from reconciler.digest import Json
 from reconciler.journal import decode_json
 from reconciler.model import Desired
 from reconciler.plan.family import decide_family, deliveries
+from reconciler.plan.held_back import held_back, pinned_drift
 from reconciler.plan.progress import next_steps
 from reconciler.plan.prune import prune
 from reconciler.plan.queue import Limits, admit, front, queued
 from reconciler.plan.requests import decide_reruns, declared_signals
 from reconciler.plan.runs import Revisions, decide_runs
 from reconciler.plan.schedules import Facts, decide_schedules
-from reconciler.plan.waiting import held_back, pinned_drift
+from reconciler.plan.suspension import asked_of, released, requests_over, with_suspensions
 from reconciler.plan.workflows import Holdings, WorkflowPart, decide_workflows
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import frozen, made, replace
@@ -96,7 +97,8 @@ def decide(
     family = decide_family(active, recorded, observed.runs, coming, now=now)
     rejected += family.rejected
     asked = [*decide_reruns(recorded, active, now=now), *family.actions]
-    active = _as_edited(active, asked, {})
+    edited = _as_edited(active, asked, {})
+    active = with_suspensions(edited, recorded)
     actions += [*asked, *deliveries(active, recorded, observed.runs)]
     seen = _with_mail(observed.runs, actions)
     queue = [run for run in active.values() if queued(run, seen.get(run.uid))]
@@ -116,14 +118,16 @@ def decide(
     ]
     wanted, postponed = held_back(wanted, workflows.waits, recorded.pauses)
     steps += postponed
+    admitted = admit(wanted, active, observed.runs, limits)
     actions += [step for step in steps if not isinstance(step, Claim)]
-    actions += admit(wanted, active, observed.runs, limits)
+    actions += [*admitted, *released(queue, wanted, admitted), *requests_over(desired, recorded, edited, steps)]
     held += _held(active, steps)
     rejected += [
         Notice(f"adapter/{name}", "rate-limited", f"left alone until {pause.until:%Y-%m-%dT%H:%M:%SZ}: {pause.message}")
         for name, pause in recorded.pauses.items()
     ]
-    return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), tuple(workflows.drift), unchanged)
+    ordered = tuple(sorted(actions, key=lambda action: _ORDER[type(action)]))
+    return Plan(ordered, tuple(rejected), tuple(held), tuple(workflows.drift), unchanged, asked_of(desired, recorded, actions))
 
 
 def _with_mail(seen: Mapping[str, Observation], actions: Sequence[Action]) -> Mapping[str, Observation]:
@@ -166,4 +170,4 @@ def _held(active: Mapping[str, ActiveRun], steps: Sequence[Action]) -> list[Noti
     held = {uid: (run.reason, run.message) for uid, run in active.items()}
     held |= {step.run.uid: (step.reason, step.message) for step in steps if isinstance(step, Postpone)}
     reasons = ("state-unknown", "quarantined", "revision-altered")
-    return [Notice(f"run/{active[uid].name}", *told, active[uid].source) for uid, told in held.items() if told[0] in reasons]
+    return [Notice(f"run/{active[uid].name}", *told, active[uid].source, active[uid].place) for uid, told in held.items() if told[0] in reasons]

@@ -73,6 +73,7 @@ def _next(request: Rerun, *, now: datetime) -> ActiveRun:
         revision=request.revision,
         created_at=now,
         facts={name: value for name, value in data["facts"].items() if name not in ("start_after", "start_deadline_ms", "depends_on", "follows")},
+        suspend=bool(latest.suspend),
         priority=latest.priority,
         concurrency=data["concurrency"],
         source=Source(file, int(line or 0)),

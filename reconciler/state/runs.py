@@ -9,6 +9,7 @@ from reconciler.digest import Json
 from reconciler.instants import stamp
 from reconciler.journal import decode_json, encode_json
 from reconciler.model import EnvVar, Place, Source, Status
+from reconciler.reasons import reason_of_end
 from reconciler.recorded import ActiveRun, ChildRun, RunLine
 from reconciler.state.store import Store
 
@@ -45,7 +46,7 @@ def latest_facts(store: Store, place: Place, name: str) -> ChildRun | None:
     """Return the latest incarnation of a run with what came of it, None if it is not known."""
     row = store.db.execute(
         """
-        SELECT uid, name, incarnation, workflow, status, origin, output, error, reason
+        SELECT uid, name, incarnation, workflow, status, origin, output, error, CASE WHEN status = 'canceled' AND message <> '' THEN message ELSE reason END
           FROM runs
          WHERE project = :project AND environment = :environment AND name = :name
          ORDER BY incarnation DESC LIMIT 1
@@ -245,12 +246,13 @@ def record_progress(store: Store, uid: str, seen: Live | LetGo | Unclaimed, stat
     )
 
 
-def finish(store: Store, uid: str, end: Finished) -> bool:
+def finish(store: Store, uid: str, end: Finished, message: str = "") -> bool:
     """Record the end of a run, unless it has ended already."""
+    reason, told = reason_of_end(end.status.value, end.reason, message)
     cursor = store.db.execute(
         """
         UPDATE runs
-           SET status = :status, reason = :reason, message = '', completed_at = :completed_at, output = :output, error = :error, due_at = NULL,
+           SET status = :status, reason = :reason, message = :message, completed_at = :completed_at, output = :output, error = :error, due_at = NULL,
                not_before = NULL, claim = max(claim, :claim), confirmed = 1, journal_size = :size, attempt = :attempt, deaths = :deaths,
                started_at = coalesce(started_at, :started_at)
          WHERE uid = :uid AND completed_at IS NULL
@@ -258,7 +260,8 @@ def finish(store: Store, uid: str, end: Finished) -> bool:
         {
             "uid": uid,
             "status": end.status.value,
-            "reason": end.reason,
+            "reason": reason,
+            "message": told,
             "completed_at": stamp(end.completed_at),
             "output": encode_json(end.output),
             "error": None if end.error is None else encode_json(end.error),
@@ -268,6 +271,14 @@ def finish(store: Store, uid: str, end: Finished) -> bool:
             "deaths": end.seen.deaths,
             "started_at": None if end.seen.started_at is None else stamp(end.seen.started_at),
         },
+    )
+    return cursor.rowcount == 1
+
+
+def ask_to_cancel(store: Store, uid: str, reason: str) -> bool:
+    """Remember that a run shall be canceled; false if it has ended, or that was asked for before."""
+    cursor = store.db.execute(
+        "UPDATE runs SET cancel = :reason WHERE uid = :uid AND cancel IS NULL AND completed_at IS NULL", {"uid": uid, "reason": reason}
     )
     return cursor.rowcount == 1
 
