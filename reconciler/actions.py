@@ -104,13 +104,14 @@ class Claim:
 
 @frozen
 class Edit:
-    """Apply what may change after a run was asked for. `changes` has columns of the table of runs."""
+    """Apply what may change after a run was asked for. `changes` has columns of the table of runs, `revision` is the one that it names."""
 
     uid: str
     name: str
     changes: Mapping[str, Json]
     reason: str
     source: Source
+    revision: Revision | None = None
 
 
 @frozen

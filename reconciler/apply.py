@@ -88,11 +88,11 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> set[str]:
     """Commit every intent before the first effect (I9). Returns the runs of slots that somebody else was quicker to decide: they are not ours."""
     store, now = hands.store, hands.clock.now()
     with store.transaction():
+        for revision, adapter in _named(actions).values():
+            workflows.save_revision(store, revision, adapter, None, deployed=False, now=now)
         missed = schedules.intend(store, actions, now=now)
         for action in actions:
             match action:
-                case Deploy(workflow, revision):
-                    workflows.save_revision(store, revision, workflow.adapter, None, deployed=False, now=now)
                 case Start(run, rerun) if run.uid not in missed:
                     if runs.insert_run(store, run, rerun, now=now):
                         events.add_event(store, run.place, f"run/{run.name}", "asked-for", f"incarnation {run.incarnation}", now=now)
@@ -111,6 +111,19 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> set[str]:
                     if reason not in _NO_EVENT:
                         events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
     return missed
+
+
+def _named(actions: Sequence[Action]) -> dict[str, tuple[Revision, str]]:
+    """Return the revisions that a plan is about and that may not be remembered yet, by digest: also those whose platform cannot be reached now."""
+    found: dict[str, tuple[Revision, str]] = {}
+    for action in actions:
+        if isinstance(action, Deploy):
+            found[action.revision.digest] = action.revision, action.workflow.adapter
+        elif isinstance(action, Start) and not action.run.deployed:
+            found[action.run.revision.digest] = action.run.revision, action.run.adapter
+        elif isinstance(action, Edit) and action.revision is not None:
+            found[action.revision.digest] = action.revision, str(action.changes["adapter"])
+    return found
 
 
 def _assume(store: Store, run: ActiveRun, revision: Revision, *, now: datetime) -> None:

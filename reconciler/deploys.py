@@ -7,7 +7,7 @@ from reconciler.digest import Json
 from reconciler.errands import Done, Errand, gather
 from reconciler.errors import UnavailableError
 from reconciler.hands import Applied, Failure, Hands
-from reconciler.model import Place
+from reconciler.model import Desired, Place
 from reconciler.plan.workflows import workflow_facts
 from reconciler.recorded import KnownWorkflow
 from reconciler.retrying import failed, told_to_wait
@@ -53,8 +53,8 @@ def deploy(hands: Hands, place: Place, folder: str, deploys: Sequence[Deploy], d
     return late
 
 
-def collect(hands: Hands, done: Applied) -> bool:
-    """Remember what has come back from errands since the last pass; says whether there was anything."""
+def collect(hands: Hands, done: Applied) -> None:
+    """Remember what has come back from errands since the last pass, of every place."""
     outcomes = [] if hands.errands is None else hands.errands.collect()
     if outcomes:
         with hands.store.transaction():
@@ -62,7 +62,6 @@ def collect(hands: Hands, done: Applied) -> bool:
                 wanted: _Wanted = outcome.errand.about
                 if _record(hands, outcome, done) and not outcome.given_up:
                     _save(hands, wanted.place, wanted.folder, wanted.deploy, outcome.value)
-    return bool(outcomes)
 
 
 def under_way(hands: Hands, place: Place) -> frozenset[tuple[str, str]]:
@@ -71,10 +70,24 @@ def under_way(hands: Hands, place: Place) -> frozenset[tuple[str, str]]:
     return frozenset((key[2], token) for key, token in asked if isinstance(key, tuple) and key[:2] == (_KIND, place))
 
 
-def withdraw(hands: Hands, place: Place, wanted: frozenset[tuple[str, str]]) -> None:
-    """Take back errands of a place that would deploy what is not wanted any more."""
+def withdraw(hands: Hands, desired: Desired) -> None:
+    """Take back errands that would deploy what is not wanted any more; what only seems to be gone is left alone."""
+
+    def unwanted(errand: Errand) -> bool:
+        if not _is_of(errand, desired.place):
+            return False
+        wanted: _Wanted = errand.about
+        workflow = desired.workflows.get(wanted.deploy.workflow.name)
+        if workflow is not None:
+            return workflow.revision != errand.token
+        return desired.complete and f"workflow/{wanted.deploy.workflow.name}" not in desired.invalid
+
     if hands.errands is not None:
-        hands.errands.withdraw(lambda errand: errand.key[:2] == (_KIND, place) and (errand.key[2], errand.token) not in wanted)  # type: ignore[index]
+        hands.errands.withdraw(unwanted)
+
+
+def _is_of(errand: Errand, place: Place) -> bool:
+    return isinstance(errand.about, _Wanted) and errand.about.place == place
 
 
 def _errand(hands: Hands, place: Place, folder: str, one: Deploy) -> Errand:

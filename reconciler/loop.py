@@ -94,6 +94,7 @@ class Loop:
         self._looked: dict[str, datetime] = {}
         self._tries: dict[str, Sequence[datetime]] = {}
         self._granting: list[_Grant] = []
+        self._known: set[str] = set()  # folders whose revisions were looked at in full
         self._outcome = False
         self._full_at, self._wake_stamp = 0.0, (0, 0)
         self._locked_since: float | None = None
@@ -237,7 +238,10 @@ class Loop:
         self._began = self.service.clock.now()
         self._looked.update((str(folder), self._began) for folder in folders)
         try:
-            passed = self.service.reconcile(folders, WHO, lambda *shown: self.teller.show(shown), changed=changed, approach=self._approach)
+            passed = self.service.reconcile(
+                folders, WHO, lambda *shown: self.teller.show(shown), changed=changed, deep=about not in self._known, approach=self._approach
+            )
+            self._known.add(about)
         except (TyOpenworkflowError, OSError) as error:
             self.teller.fault(about, str(error))
             return None

@@ -138,8 +138,7 @@ class Reconciler:
         """Return what is being deployed, after taking back what is not wanted any more."""
         if desired is None or self._hands.errands is None:
             return frozenset()
-        wanted = frozenset((workflow.name, workflow.revision) for workflow in desired.workflows.values())
-        deploys.withdraw(self._hands, desired.place, wanted)
+        deploys.withdraw(self._hands, desired)
         return deploys.under_way(self._hands, desired.place)
 
     def _due(self, recorded: Recorded, *, now: datetime) -> frozenset[str]:

@@ -64,6 +64,7 @@ def workflow_lines(view: Mapping[str, Any], paint: Paint, now: datetime) -> list
         ("place", f"project {meta['project']}  environment {meta['environment']}"),
         ("runs", f"{view['runs']} in all{f': {active}' if active else ''}"),
         ("workers", f"{used} {'runs hold' if used != '1' else 'run holds'} a worker"),
+        ("drift", meta.get("drift") or ""),
         ("installed", ", ".join(f"{package} {version}" for package, version in installed.items())),
     ]
     lines += [f"  {label:<12}{one_line(value, 200)}" for label, value in facts if value]

@@ -333,7 +333,7 @@ class Service:
                 views.append(View(desired, plan, source, time.perf_counter() - begin))
         return views
 
-    def reconcile(
+    def reconcile(  # noqa: PLR0913  # each one is a way in which a pass may differ
         self,
         folders: Sequence[Path],
         who: str,
@@ -343,25 +343,26 @@ class Service:
         approved: frozenset[str] = frozenset(),
         changed: frozenset[str] | None = None,
         eager: bool | None = None,
+        deep: bool = False,
         approach: Approach = Approach(),  # noqa: B008
     ) -> Passed:
         """Run one pass over each folder (and with none over what is known), and return what came of it.
 
-        With `changed` only these runs are looked at again; `eager` and `assume` as for `run_pass`. Beside a living loop it is the loop that makes the
+        With `changed` only these runs are looked at again; `eager` and `deep` as for `run_pass`. Beside a living loop it is the loop that makes the
         pass. Where the database turns out to be damaged, it was moved aside, and the pass is made over a new one.
         """
         if not self.is_loop and loop_lock(self.data_dir).busy():
             handed = self._asked(folders, who, show, only, approved, approach)
             if handed is not None:
                 return handed
-        options: dict[str, Any] = {"only": only, "approved": approved, "changed": changed, "eager": eager, "approach": approach}
+        options: dict[str, Any] = {"only": only, "approved": approved, "changed": changed, "eager": eager, "deep": deep, "approach": approach}
         try:
             return self._reconcile(folders, who, show, **options)
         except DamagedStateError:
             self._memory = Memory()
             return self._reconcile(folders, who, show, **{**options, "changed": None})
 
-    def _reconcile(
+    def _reconcile(  # noqa: PLR0913
         self,
         folders: Sequence[Path],
         who: str,
@@ -371,6 +372,7 @@ class Service:
         approved: frozenset[str],
         changed: frozenset[str] | None,
         eager: bool | None,
+        deep: bool,
         approach: Approach,
     ) -> Passed:
         approach = replace(approach, patient=approach.patient and not self.is_loop)
@@ -382,7 +384,7 @@ class Service:
                     begin, source = time.perf_counter(), source_of(ground, shown(ground.desired.folder), dirty=False)
                     told = partial(_tell, show, ground.desired, source, begin)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
-                    run_pass = partial(reconciler.run_pass, revision=revision, show=told, approved=approved, changed=changed, eager=eager)
+                    run_pass = partial(reconciler.run_pass, revision=revision, show=told, approved=approved, changed=changed, eager=eager, deep=deep)
                     run_pass = partial(run_pass, approve=approach.approve, assume=approach.assume, who=self._signed(who))
                     report = pass_over(store, ground, run_pass, self.clock)
                     report.applied.failures += failed

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from reconciler import overview, views
+from reconciler.cli import trouble
 from reconciler.cli.context import CONTEXT
 from reconciler.detail import Details
-from reconciler.errors import RejectedError
+from reconciler.errors import RejectedError, UnavailableError
 from reconciler.locks import follower_lock, loop_lock
 from reconciler.model import Place
 from reconciler.reasons import REASONS
@@ -59,12 +60,27 @@ def show_workflow(name: str, *, as_json: bool) -> int:
     if not found:
         message = f"there is no workflow {name!r} here{refused(known, f'workflow/{name}') or ': `ty-openworkflow list workflows` shows the names'}"
         raise RejectedError(message)
+    for view in found:
+        view["metadata"]["drift"] = _drift(view)
     if as_json:
         CONTEXT.json(found[0] if len(found) == 1 else found)
         return 0
     for view in found:
         CONTEXT.say(*workflow_lines(view, CONTEXT.paint, CONTEXT.clock.now()))
     return 0
+
+
+def _drift(view: dict[str, Any]) -> str | None:
+    """Say how the deployed revision of a workflow differs from what was deployed, looking at all of it; None if it does not, or cannot be asked."""
+    adapter = CONTEXT.service.adapters.get(view["adapter"])
+    if adapter is None:
+        return None
+    try:
+        if not adapter.deployed([view["revision"]]):
+            return f"revision {view['revision'][:12]} is not on {view['adapter']}"
+        return adapter.altered([view["revision"]], deep=True).get(view["revision"])
+    except UnavailableError:
+        return None
 
 
 def _workflow(store: Store, row: dict[str, Any], known: Standing) -> dict[str, Any]:
@@ -97,12 +113,14 @@ def show_overview(*, as_json: bool) -> int:
         known = standing(store)
         rows = [] if store is None else queries.unfinished_runs(store)
         view = overview.overview(store, views_of(rows, known), known)
+        waiting = trouble.waiting(store)
     alive = who_lives()
     if as_json:
-        CONTEXT.json({**view, "loop": alive})
+        CONTEXT.json({**view, "loop": alive, "retries": waiting})
         return 0
     who = "no loop is alive" if alive is None else f"a {alive['kind']} is alive (process {alive['process']})"
     CONTEXT.say(f"data in {CONTEXT.service.data_dir}; {who}", *overview_lines(view, CONTEXT.paint, CONTEXT.clock.now()))
+    CONTEXT.say(*trouble.lines(waiting))
     if view["next_due"] and alive is None:
         CONTEXT.say("a pass wakes what is due: `ty-openworkflow reconcile --once --wait`")
     return 0

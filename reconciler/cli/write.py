@@ -288,15 +288,25 @@ def _exit(passed: Passed, about: str) -> int:
 
 def delete(
     what: Annotated[str | None, Argument("[KIND/NAME]", "workflow/NAME, schedule/NAME or run/NAME in the local folder.")] = None,
-    everything: Annotated[bool, option("--all", help="Everything in the local folder.")] = False,
+    everything: Annotated[bool, option("--all", help="Everything that was made for the project at hand, else by the local folder.")] = False,
+    keep_history: Annotated[bool, option("--keep-history", help="With --all: keep journals, outputs and events.")] = False,
+    yes: Annotated[bool, option("--yes", help="With --all: do not ask.")] = False,
+    timeout: TimeoutOption = None,
 ) -> int:
-    """Remove objects from the local folder: runs are canceled, workflows and schedules forgotten, history kept."""
+    """Remove objects from the local folder: runs are canceled, workflows and schedules forgotten, history kept. With --all: all that was made."""
     service = CONTEXT.service
     if everything == (what is not None):
         message = "say what to delete: KIND/NAME, or --all"
         raise UsageError(message)
+    if what is None:
+        from reconciler.cli.clear import delete_all
+
+        return delete_all(keep_history=keep_history, yes=yes, timeout=duration_option("--timeout", timeout))
+    if keep_history or yes or timeout is not None:
+        message = "--keep-history, --yes and --timeout go with --all"
+        raise UsageError(message)
     declared = _declared_in(service.desired(service.local, writing=False))
-    chosen = list(declared) if what is None else [what]
+    chosen = [what]
     for about in chosen:
         if about not in declared:
             _not_local(about)
@@ -305,10 +315,10 @@ def delete(
         if others:
             message = f"{about} shares {service.local / file} with {', '.join(others)}: take it out there"
             raise RejectedError(message)
-        _remove_manifest(service.local / file)
+        remove_manifest(service.local / file)
     passed = service.reconcile([service.local], "delete", _show_plan, approved=frozenset(chosen))
     failures(passed)
-    CONTEXT.say(f"deleted {', '.join(chosen) or 'nothing: the local folder is empty'}")
+    CONTEXT.say(f"deleted {', '.join(chosen)}")
     return close(passed, None, waited=False)
 
 
@@ -318,7 +328,7 @@ def _declared_in(found: Sequence[Desired]) -> dict[str, str]:
     return files | {f"{kind}/{name}": item.source.file for desired in found for kind, name, item in _objects(desired)}
 
 
-def _remove_manifest(path: Path) -> None:
+def remove_manifest(path: Path) -> None:
     """Remove a manifest, and what `deploy` and `start` wrote beside it."""
     path.unlink(missing_ok=True)
     path.with_name(f"{path.stem}.input.json").unlink(missing_ok=True)

@@ -133,8 +133,8 @@ def _changed(part: RunPart, desired: Desired, recorded: Recorded, revisions: Rev
     if not known.ended and known.claim == 0 and want.workflow in revisions:
         revision, _, adapter = revisions[want.workflow]
         changes: dict[str, Json] = {"workflow": want.workflow, "input": encode_json(want.input), "spec_hash": want.spec_hash}
-        changes |= {**_edits(desired, revisions, want, known), "revision": revision.digest, "adapter": adapter}
-        part.actions.append(Edit(known.uid, want.name, changes, "changed before its start", want.source))
+        changes |= {**_edits(desired, revisions, want, known)[0], "revision": revision.digest, "adapter": adapter}
+        part.actions.append(Edit(known.uid, want.name, changes, "changed before its start", want.source, revision))
     elif want.on_change == "rerun":
         _rerun(part, desired, recorded, revisions, want, known, "its manifest changed", now=now)
     else:
@@ -147,15 +147,15 @@ def _changed(part: RunPart, desired: Desired, recorded: Recorded, revisions: Rev
 
 
 def _edit(part: RunPart, desired: Desired, revisions: Revisions, want: Run, known: RunLine) -> None:
-    changes = _edits(desired, revisions, want, known)
+    changes, revision = _edits(desired, revisions, want, known)
     if changes:
-        part.actions.append(Edit(known.uid, want.name, changes, f"{', '.join(sorted(changes))} changed", want.source))
+        part.actions.append(Edit(known.uid, want.name, changes, f"{', '.join(sorted(changes))} changed", want.source, revision))
     else:
         part.unchanged += 1
 
 
-def _edits(desired: Desired, revisions: Revisions, want: Run, known: RunLine) -> dict[str, Json]:
-    """Return what may change of a run at any time, as columns of its row."""
+def _edits(desired: Desired, revisions: Revisions, want: Run, known: RunLine) -> tuple[dict[str, Json], Revision | None]:
+    """Return what may change of a run at any time, as columns of its row, and the revision that it is pinned to then, if that changes."""
     changes: dict[str, Json] = {}
     if bool(known.suspend) != want.suspend:
         changes["suspend"] = want.suspend
@@ -171,9 +171,11 @@ def _edits(desired: Desired, revisions: Revisions, want: Run, known: RunLine) ->
     if facts != before:
         changes["facts"] = encode_json(facts)
     pinned = revisions.get(want.workflow)
+    revision = None
     if known.claim == 0 and pinned is not None and pinned[0].digest != known.revision:
-        changes |= {"revision": pinned[0].digest, "adapter": pinned[2]}
-    return changes
+        revision = pinned[0]
+        changes |= {"revision": revision.digest, "adapter": pinned[2]}
+    return changes, revision
 
 
 def at_once(facts: Mapping[str, Json]) -> dict[str, Json]:

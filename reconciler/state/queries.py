@@ -25,7 +25,7 @@ def runs_named(store: Store, name: str, project: str | None, environment: str | 
         f"""
         SELECT {_COLUMNS}, max(incarnation)
           FROM runs
-         WHERE (name = :name OR uid = :name)
+         WHERE (name = :name OR uid = :name) AND deleted_at IS NULL
            AND (:project IS NULL OR project = :project) AND (:environment IS NULL OR environment = :environment)
          GROUP BY project, environment, name
          ORDER BY project, environment
@@ -38,7 +38,7 @@ def list_runs(
     store: Store, *, workflow: str | None, statuses: Sequence[str], project: str | None, environment: str | None, limit: int
 ) -> tuple[list[Row], int]:
     """Return the newest runs that fit, and how many there are in all."""
-    where = ["1"]
+    where = ["deleted_at IS NULL"]
     values: dict[str, Any] = {"limit": limit}
     for column, value in (("workflow", workflow), ("project", project), ("environment", environment)):
         if value is not None:
@@ -59,7 +59,8 @@ def list_workflows(store: Store, *, project: str | None, environment: str | None
         store,
         """
         SELECT w.project, w.environment, w.name, w.owner, w.revision, w.facts, w.source, w.created_at, w.updated_at, r.spec, r.resolved,
-               (SELECT count(*) FROM runs WHERE runs.project = w.project AND runs.environment = w.environment AND runs.workflow = w.name) AS runs,
+               (SELECT count(*) FROM runs WHERE runs.project = w.project AND runs.environment = w.environment AND runs.workflow = w.name
+                   AND deleted_at IS NULL) AS runs,
                (SELECT count(*) FROM runs WHERE runs.project = w.project AND runs.environment = w.environment AND runs.workflow = w.name
                    AND completed_at IS NULL) AS active
           FROM workflows AS w JOIN revisions AS r ON r.digest = w.revision
@@ -72,8 +73,8 @@ def list_workflows(store: Store, *, project: str | None, environment: str | None
 
 def count_by_status(store: Store, *, ended: bool = False) -> dict[str, int]:
     """Return how many runs there are of each status; with `ended` only those that have ended."""
-    where = "WHERE completed_at IS NOT NULL" if ended else ""
-    return dict(store.db.execute(f"SELECT status, count(*) FROM runs {where} GROUP BY status").fetchall())
+    where = "AND completed_at IS NOT NULL" if ended else ""
+    return dict(store.db.execute(f"SELECT status, count(*) FROM runs NOT INDEXED WHERE deleted_at IS NULL {where} GROUP BY status").fetchall())
 
 
 def unfinished_runs(store: Store) -> list[Row]:

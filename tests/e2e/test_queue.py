@@ -117,4 +117,7 @@ def test_an_installation_that_fails_is_told_once_and_tried_again_later_and_one_p
     assert "no such package" in failure.message
     assert (notice.object, notice.reason) == ("workflow/etl", "deploy-failed")
     assert loop.passed.reports[0].dues
+    (waiting,) = site.cli.run("status", "--json").json["retries"]
+    assert (waiting["object"], waiting["reason"], waiting["failures"]) == ("workflow/etl", "deploy-failed", 1)
+    assert f"workflow/etl  deploy-failed  next try at {waiting['next_at']}" in site.cli.run("status").stdout
     assert "no such package" in site.pass_(expect=1).stderr

@@ -1,17 +1,24 @@
 """The queue of a loop: what is slow, fails or must wait keeps nothing else from going on, and never a newer state."""
 
+import tempfile
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from adapters.bucket import TokenBucket
 from reconciler.actions import Deploy
-from reconciler.compute import Refused
+from reconciler.compute import Order, Outcome, Refused
 from reconciler.errors import RejectedError, UnavailableError
-from reconciler.model import Run, Workflow
+from reconciler.model import Desired, Place, Run, Workflow
 from reconciler.reconcile import Report
 from tests.support.builders import NOON, a_run, desired
+from tests.support.memory import MemoryAdapter, Platform
 from tests.support.trouble import Loop, behaves
+from tests.support.world import HandClock, World
 
 
 @pytest.fixture
@@ -265,3 +272,122 @@ def test_a_deploy_of_a_workflow_that_is_gone_is_taken_back(loop: Loop) -> None:
     loop.step(desired(behaves("park")))
 
     assert loop.trouble.abandoned == [SLOW.revision]
+
+
+def test_a_deploy_goes_on_while_its_manifest_cannot_be_read(loop: Loop) -> None:
+    loop.step(desired(SLOW, behaves("park")))
+    loop.step(desired(behaves("park"), invalid=frozenset({"workflow/slow"})))
+    loop.step(desired(behaves("park"), complete=False))
+
+    assert loop.trouble.abandoned == []
+    assert len(loop.held) == 2
+
+
+def test_what_came_back_is_not_removed_by_a_pass_of_another_place_before_it_is_used(loop: Loop) -> None:
+    other: dict[str, Any] = {"place": Place("bank", "dev"), "folder": "/srv/bank"}
+    loop.step(desired(behaves("park"), **other))
+    loop.finish_errands()
+    loop.step(desired(behaves("park"), **other))
+    loop.step(desired(SLOW))
+    loop.finish_errands()
+    report = loop.step(desired(behaves("echo"), **other, prune_max=9))  # removes `park`, and with it what nobody needs
+
+    assert {change.action for change in report.plan.changes} == {"deploy", "remove"}
+    assert set(loop.platform.revisions) == {SLOW.revision}
+    assert loop.step(desired(SLOW)).plan.actions == ()
+    assert len(loop.held) == 1  # `echo` over there
+
+
+class Bucketed(MemoryAdapter):
+    """A platform that takes so many calls a minute, and says when to come back."""
+
+    def __init__(self, platform: Platform, bucket: TokenBucket) -> None:
+        super().__init__(platform)
+        self.bucket = bucket
+
+    def _start(self, order: Order) -> Outcome:
+        try:
+            self.bucket.take()
+        except UnavailableError as error:
+            return Refused(order.uid, "unavailable", str(error), again=True, retry_after=error.retry_after)
+        return super()._start(order)
+
+
+def test_a_platform_with_a_limit_gets_what_it_takes_and_others_go_on(tmp_path: Path) -> None:
+    clock = HandClock()
+
+    def seconds() -> float:
+        return (clock.at - NOON).total_seconds()
+
+    bucket = TokenBucket("slow", rate=0.1, burst=3, now=seconds)
+    slow, fast = Platform(), Platform()
+    world = World(tmp_path, platform=slow, clock=clock, adapters=lambda: {"memory": Bucketed(slow, bucket), "other": MemoryAdapter(fast)})
+    flows = [behaves("echo"), behaves("echo", "quick", adapter="other")]
+    runs = [*(a_run(f"r{number}", workflow="echo") for number in range(10)), *(a_run(f"q{number}", workflow="quick") for number in range(10))]
+    taken = []
+    for _ in range(200):
+        report = world.run_pass(desired(*flows, *runs), eager=False)
+        assert report is not None
+        if not report.active:
+            break
+        taken.append((len(slow.journals), len(fast.journals)))
+        clock.at = min((due for due in report.dues if due > clock.at), default=clock.at)  # without one, ends are still to be seen
+
+    assert taken[0] == (3, 10)
+    assert len(slow.journals) == 10
+    assert clock.at - NOON >= timedelta(seconds=70)  # what is above the burst takes 10 s each
+    assert all(data.count(b'"type":"claim"') == 1 for data in slow.journals.values())
+
+
+MOVES = st.one_of(
+    st.just("pass"),
+    st.just("end one"),
+    st.just("restart"),
+    st.just("an hour"),
+    st.tuples(st.just("edit"), st.sampled_from(["r1", "r2", "r3"])),
+    st.tuples(st.just("fails"), st.sampled_from(["r1", "r2", "r3"]), st.booleans()),
+    st.tuples(st.just("alter"), st.sampled_from(["r1", "r2", "r3"])),
+    st.tuples(st.just("pause"), st.booleans()),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(moves=st.lists(MOVES, max_size=25))
+def test_I11_whatever_fails_hangs_dies_and_is_edited_the_newest_state_is_reached_once_it_stops(moves: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        loop, revision = Loop(Path(folder)), "r1"
+
+        def declared() -> Desired:
+            return desired(behaves("echo", "w", revision), behaves("park"), a_run("a", workflow="w"), a_run("b", workflow="park"))
+
+        for move in moves:
+            match move:
+                case "pass":
+                    loop.step(declared())
+                case "end one" if loop.held:
+                    loop.held.pop(0)()
+                case "restart":
+                    loop.restart()
+                case "an hour":
+                    loop.later(3600)
+                case ("edit", digest):
+                    revision = digest
+                case ("fails", digest, again):
+                    loop.trouble.deploys[digest] = UnavailableError("away") if again else RejectedError("never")
+                case ("alter", digest) if digest in loop.platform.revisions:
+                    loop.platform.revisions[digest]["workflow.py"] = b"altered"
+                case ("pause", on):
+                    loop.trouble.calls = UnavailableError("429", retry_after=timedelta(minutes=1)) if on else None
+        loop.trouble.calls, loop.trouble.deploys = None, {}
+        loop.restart()
+        loop.later(3600)
+        for _ in range(3):
+            loop.step(declared())
+            loop.finish_errands()
+        loop.step(declared())
+
+        again = loop.step(declared())
+        assert (again.plan.actions, again.plan.rejected, again.plan.drift, loop.world.writes) == ((), (), (), 0)
+        assert loop.platform.revisions[revision] == {"workflow.py": b""}
+        assert loop.run("a")["status"] == "completed"
+        assert all(data.count(b'"type":"claim"') == 1 for data in loop.platform.journals.values())

@@ -21,3 +21,5 @@ CREATE TABLE pauses (
 
 -- Runs of which only that they have ended is kept: shown nowhere, and never run again.
 ALTER TABLE runs ADD COLUMN deleted_at TEXT;
+
+CREATE INDEX runs_shown ON runs (created_at, deleted_at) WHERE deleted_at IS NULL;
