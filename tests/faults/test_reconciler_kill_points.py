@@ -147,7 +147,7 @@ def test_I7_I9_I11_a_reconciler_killed_at_any_call_that_writes_is_followed_by_th
     def survive(limit: int) -> bool:
         site = again(before, tmp_path / f"at-{limit}")
         try:
-            calls, last = killed(site, limit)
+            _, last = killed(site, limit)
             converges(site, f"killed at call {limit} of {total}: {last}")
         finally:
             site.close()
