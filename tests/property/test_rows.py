@@ -36,11 +36,9 @@ def world(tmp_path: Path) -> World:
 
 
 def passes(world: World, wanted: Desired, number: int = 1) -> Report:
-    report = None
-    for _ in range(number):
-        report = world.run_pass(wanted)
-    assert report is not None
-    return report
+    reports = [world.run_pass(wanted) for _ in range(number)]
+    assert reports[-1] is not None
+    return reports[-1]
 
 
 def rows(world: World) -> list[tuple[Any, ...]]:

@@ -3,6 +3,9 @@
 `strace --inject` counts the calls of each thread for itself, so it cannot reach every call of a program with threads. This counts the
 calls of all threads together, in the order in which the kernel sees them, and kills before the call is carried out. N = 0 kills nobody.
 REPORT gets the number of calls that were made and, after a kill, which one was next. The end is that of the program: its status, or its signal.
+
+With `--alone` before N only the calls of the program itself count, and only it is killed: what it has started goes on. This ends when all of that
+has ended; REPORT is there as soon as the program has.
 """
 
 import ctypes
@@ -79,7 +82,19 @@ def _describe(tid: int) -> str:
     return f"{name} {path}"
 
 
-def run(limit: int, report: str, argv: list[str]) -> int:
+def _process_of(tid: int) -> int:
+    """Return the process that a thread belongs to."""
+    with open(f"/proc/{tid}/status") as file:
+        return int(next(line for line in file if line.startswith("Tgid:")).split()[1])
+
+
+def _note(report: str, text: str) -> None:
+    with open(f"{report}.new", "w") as file:
+        file.write(text.strip() + "\n")
+    os.rename(f"{report}.new", report)
+
+
+def run(limit: int, report: str, argv: list[str], *, alone: bool = False) -> int:
     """Carry `argv` out and return its wait status."""
     child = os.fork()
     if child == 0:
@@ -87,18 +102,23 @@ def run(limit: int, report: str, argv: list[str]) -> int:
     os.waitpid(child, 0)
     _ptrace(_SETOPTIONS, child, _CLONE | _FORK | _VFORK | _EXEC | _SECCOMP | _EXITKILL)
     _ptrace(_CONT, child)
-    known, count, fatal = {child}, 0, ""
+    known, count, fatal, end = {child}, 0, "", 0
     while True:
-        tid, status = os.waitpid(-1, _ALL)
+        try:
+            tid, status = os.waitpid(-1, _ALL)
+        except ChildProcessError:
+            return end
         if not os.WIFSTOPPED(status):
-            if tid != child:
-                continue
-            with open(report, "w") as file:
-                file.write(f"{count} {fatal}".strip() + "\n")
-            return status
+            if tid == child:
+                _note(report, f"{count} {fatal}")
+                end = status
+                if not alone:
+                    return end
+            continue
         event, number = status >> 16, os.WSTOPSIG(status)
-        count += event == _EVENT_SECCOMP
-        if event == _EVENT_SECCOMP and count == limit:
+        counts = event == _EVENT_SECCOMP and (not alone or _process_of(tid) == child)
+        count += counts
+        if counts and count == limit:
             fatal = _describe(tid)
             os.kill(child, signal.SIGKILL)
             continue
@@ -111,7 +131,8 @@ def run(limit: int, report: str, argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    end = run(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    only_it = sys.argv[1] == "--alone"
+    end = run(int(sys.argv[1 + only_it]), sys.argv[2 + only_it], sys.argv[3 + only_it :], alone=only_it)
     if os.WIFSIGNALED(end):
         signal.signal(os.WTERMSIG(end), signal.SIG_DFL) if os.WTERMSIG(end) != signal.SIGKILL else None
         os.kill(os.getpid(), os.WTERMSIG(end))
