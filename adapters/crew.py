@@ -54,6 +54,10 @@ class Crew:
         """Return a living worker that was ordered to take a later claim of a run than this one."""
         return next((worker for worker in self.living().values() if worker.orders.get(uid, 0) > claim and worker.alive()), None)
 
+    def uses(self, digest: str) -> bool:
+        """Say whether a living worker is one of this revision."""
+        return any(worker.hello.get("revision") == digest and worker.alive() for worker in self.living().values())
+
     def engage(
         self, hello: Mapping[str, Any], orders: Sequence[Mapping[str, Any]], command: Sequence[str], env: Mapping[str, str], output: str
     ) -> Worker:

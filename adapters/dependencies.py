@@ -3,14 +3,20 @@
 import json
 import os
 import re
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapters.interpreters import Interpreter
 from reconciler.compute import Progress, Revision
 from reconciler.digest import Json
 from reconciler.errors import RejectedError, UnavailableError
-from reconciler.values import frozen
+from reconciler.values import frozen, mutable
+
+if TYPE_CHECKING:
+    import subprocess
 
 # The block of inline metadata in a script, as PEP 723 defines it.
 _PEP723 = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
@@ -30,6 +36,60 @@ class Needs:
     def resolved(text: str) -> Json:
         """Read back what was resolved."""
         return json.loads(text)
+
+
+@mutable
+class Installation:
+    """An installation under way, which another thread may end."""
+
+    process: "subprocess.Popen[bytes] | None" = None
+    abandoned: bool = False
+
+    def abandon(self) -> None:
+        """End it: nobody wants it any more."""
+        self.abandoned = True
+        if self.process is not None:
+            _kill(self.process)
+
+    def run(self, command: list[str], folder: Path, env: Mapping[str, str]) -> None:
+        """Run a command to its end. Raises UnavailableError if it fails, takes too long or is abandoned."""
+        import subprocess
+
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            self.process = process
+            if self.abandoned:
+                _kill(process)
+            output, _ = process.communicate(timeout=_MINUTES * 60)
+        except subprocess.TimeoutExpired as error:
+            message = f"{Path(command[0]).name} did not end within {_MINUTES} minutes"
+            raise UnavailableError(message) from error
+        finally:
+            if process.returncode is None:
+                _kill(process)
+                process.wait()
+            self.process = None
+        if self.abandoned:
+            message = "nobody wants this revision any more"
+            raise UnavailableError(message)
+        if process.returncode:
+            said = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
+            message = f"installing dependencies failed: {' / '.join(said[-_LAST_LINES:]) or f'exit status {process.returncode}'}"
+            raise UnavailableError(message)
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process with everything that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def needs_of(revision: Revision, code: Mapping[str, bytes]) -> Needs | None:
@@ -84,19 +144,19 @@ def script_metadata(revision: Revision, source: bytes) -> Mapping[str, Json]:
     return metadata
 
 
-def install(needs: Needs, interpreter: Interpreter, folder: Path, resolved: str, progress: Progress) -> None:
+def install(needs: Needs, interpreter: Interpreter, folder: Path, resolved: str, progress: Progress, under_way: Installation) -> None:
     """Install into `folder` and leave what was resolved in a file there. Raises RejectedError, UnavailableError."""
     for name, content in needs.files.items():
         (folder / name).write_bytes(content)
     if needs.what == "npm":
-        _npm(interpreter, folder, progress)
+        _npm(interpreter, folder, progress, under_way)
         (folder / resolved).write_text(json.dumps(_npm_resolved(folder)))
     else:
-        _pip(interpreter, folder, progress)
+        _pip(interpreter, folder, progress, under_way)
         (folder / resolved).write_text(json.dumps(_pip_resolved(folder)))
 
 
-def _npm(interpreter: Interpreter, folder: Path, progress: Progress) -> None:
+def _npm(interpreter: Interpreter, folder: Path, progress: Progress, under_way: Installation) -> None:
     import shutil
 
     beside = Path(interpreter.path).with_name("npm")
@@ -107,10 +167,10 @@ def _npm(interpreter: Interpreter, folder: Path, progress: Progress) -> None:
     locked = any((folder / name).exists() for name in _NPM_FILES[1:])
     command = [npm, "ci" if locked else "install", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
     progress(f"installing npm packages ({'as locked' if locked else 'no lock file'})")
-    _run(command, folder, {"PATH": f"{Path(interpreter.path).parent}:{os.environ.get('PATH', '')}"})
+    under_way.run(command, folder, {"PATH": f"{Path(interpreter.path).parent}:{os.environ.get('PATH', '')}"})
 
 
-def _pip(interpreter: Interpreter, folder: Path, progress: Progress) -> None:
+def _pip(interpreter: Interpreter, folder: Path, progress: Progress, under_way: Installation) -> None:
     import subprocess
 
     check = subprocess.run([interpreter.path, "-I", "-c", "import pip"], capture_output=True, check=False, timeout=60)
@@ -119,30 +179,7 @@ def _pip(interpreter: Interpreter, folder: Path, progress: Progress) -> None:
         raise RejectedError(message)
     progress("installing Python packages")
     command = [interpreter.path, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-warn-script-location"]
-    _run([*command, "--target", str(folder), "-r", "requirements.txt"], folder, {})
-
-
-def _run(command: list[str], folder: Path, env: Mapping[str, str]) -> None:
-    import subprocess
-
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_MINUTES * 60,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        message = f"{Path(command[0]).name} did not end within {_MINUTES} minutes"
-        raise UnavailableError(message) from error
-    if done.returncode:
-        said = [line for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
-        message = f"installing dependencies failed: {' / '.join(said[-_LAST_LINES:]) or f'exit status {done.returncode}'}"
-        raise UnavailableError(message)
+    under_way.run([*command, "--target", str(folder), "-r", "requirements.txt"], folder, {})
 
 
 def _npm_resolved(folder: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from adapters import keepsakes
 from adapters.crew import Crew
 from adapters.interpreters import Interpreters
 from adapters.placing import ExecSettings, Placing, environment, no_room
@@ -21,6 +22,8 @@ from reconciler.compute import (
     Finished,
     Found,
     Gone,
+    Inventory,
+    Keepsake,
     LetGo,
     Live,
     Missing,
@@ -81,11 +84,32 @@ class ExecAdapter:
     def deploy(self, revision: Revision, code: Mapping[str, bytes], progress: Progress) -> Json:
         """Write the snapshot and install dependencies; a rename makes it visible, so it is there whole or not at all."""
         self._make_folders()
-        return self._snapshots.write(revision, code, self._interpreters.get(revision.runtime), progress)
+        try:
+            return self._snapshots.write(revision, code, self._interpreters.get(revision.runtime), progress)
+        except OSError as error:
+            message = f"workflow {revision.workflow!r}: its revision could not be written: {error.strerror}"
+            raise UnavailableError(message) from error
+
+    def altered(self, digests: Sequence[str], *, deep: bool = False) -> Mapping[str, str]:
+        """Return which revisions are not as they were deployed: by names, sizes and times, and where these differ by the bytes."""
+        found = {digest: self._snapshots.altered(digest, self._interpreters.get, deep=deep) for digest in self._snapshots.present(digests)}
+        return {digest: what for digest, what in found.items() if what is not None}
+
+    def abandon(self, digest: str) -> None:
+        """End the installation that a deploy waits for."""
+        self._snapshots.abandon(digest)
 
     def retire(self, digest: str) -> None:
         """Remove a revision that no run needs."""
         self._snapshots.remove(digest)
+
+    def describe(self, revision: Revision) -> None:
+        """Keep a revision's description beside its snapshot."""
+        self._snapshots.describe(revision)
+
+    def described(self, digest: str) -> Revision | None:
+        """Return the description of a revision."""
+        return self._snapshots.described(digest)
 
     # Runs
 
@@ -130,6 +154,7 @@ class ExecAdapter:
         """Write first records, then hand each worker its share: idempotent, since a claim is taken once only."""
         self._make_folders()
         self._crew.sweep()
+        self._snapshots.sweep(self._crew.uses)
         outcomes: list[Outcome] = []
         ready = []
         before: dict[str, str] = {}
@@ -231,16 +256,34 @@ class ExecAdapter:
         self._read.pop(uid, None)
 
     def found(self) -> Iterator[Found]:
-        """Return every run with a journal here; one that is damaged or empty is passed over."""
-        runs = self._dir / "runs"
-        for path in sorted(runs.glob("*.journal.jsonl")) if runs.is_dir() else ():
-            uid = path.name.removesuffix(".journal.jsonl")
-            try:
-                history = self._history(uid)[1]
-            except DamagedError:
-                continue
-            if history is not None:
-                yield Found(uid, history.order)
+        """Return every run with a journal here whose first record can be read."""
+        return keepsakes.found(self._dir / "runs", self.history)
+
+    def messages(self, uid: str) -> list[Mapping[str, Any]]:
+        """Return the messages in the inbox of a run."""
+        return self._files(uid).mail()
+
+    def inventory(self) -> Inventory:
+        """Read every journal, and say what is there."""
+        return keepsakes.inventory(self._dir, self.history)
+
+    def home(self) -> str | None:
+        """Return the folder of this adapter."""
+        return str(self._dir)
+
+    def workers(self, home: str) -> int:
+        """Return how many workers hold their locks in such a folder."""
+        folder = Path(home, "workers")
+        return sum(is_locked(str(entry / "lock")) for entry in folder.iterdir()) if folder.is_dir() else 0
+
+    def take_newer(self, home: str) -> int:
+        """Take over the runs of which another folder tells more."""
+        self._make_folders()
+        return keepsakes.take_newer(self._dir, Path(home))
+
+    def keepsakes(self, uids: Sequence[str], digests: Sequence[str]) -> Iterator[Keepsake]:
+        """Return the files of these runs and revisions."""
+        return keepsakes.keepsakes(self._dir, self._files, uids, digests)
 
     def examine(self) -> list[Finding]:
         """Look for the interpreters, and whether the folders may be used."""

@@ -17,6 +17,7 @@ from reconciler.journal import decode_lines, encode_line
 from reconciler.values import made, mutable
 
 MARK = "TY_OPENWORKFLOW_WORKER"
+_SPAWNED: set[int] = set()  # workers that this process started and has not buried
 _HIGH = 20  # above every number that a worker's own descriptors have
 
 
@@ -126,7 +127,7 @@ def spawn(
             (os.POSIX_SPAWN_DUP2, high[0], 3),
             (os.POSIX_SPAWN_DUP2, high[1], 4),
         ]
-        os.posix_spawn(command[0], list(command), {**env, MARK: worker.id}, file_actions=actions, setsid=True)
+        _SPAWNED.add(os.posix_spawn(command[0], list(command), {**env, MARK: worker.id}, file_actions=actions, setsid=True))
     except OSError as error:
         worker.close()
         message = f"worker {worker.id} could not be started with {command[0]!r}: {error.strerror}"
@@ -163,10 +164,14 @@ def has_children(worker_id: str) -> bool:
 
 
 def reap() -> None:
-    """Collect the exit statuses of workers that this process started; their journals say what happened."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+    """Collect the exit statuses of workers that this process started, and of nobody else: their journals say what happened."""
+    for pid in list(_SPAWNED):
+        try:
+            ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+        except ChildProcessError:
+            ended = True
+        if ended:
+            _SPAWNED.discard(pid)
 
 
 def kill_tree(worker_id: str) -> None:

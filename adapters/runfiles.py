@@ -144,6 +144,11 @@ class RunFiles:
             return 0
         return max((int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit()), default=0)
 
+    def mail(self) -> list[Mapping[str, Any]]:
+        """Return the messages in the inbox, in their order; those that cannot be read are left out."""
+        found = (self._message(f"{number:06d}.json") for number in range(1, self.messages() + 1))
+        return [message for message in found if message]
+
     def _message(self, name: str) -> Mapping[str, Any]:
         try:
             return decode_line(Path(self.inbox, name).read_bytes().rstrip(b"\n"))

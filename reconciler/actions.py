@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from reconciler.compute import Revision
 from reconciler.digest import Json
-from reconciler.model import Source, Status, Workflow
-from reconciler.recorded import ActiveRun
+from reconciler.model import Place, Schedule, Source, Status, Workflow
+from reconciler.recorded import ActiveRun, Asked
 from reconciler.values import frozen
 
 
@@ -32,12 +32,63 @@ class RemoveWorkflow:
 
 
 @frozen
+class Arm:
+    """Remember a schedule as it is declared. `verb` is `create`, `update`, `suspend` or `resume`; `skipped` counts slots that are over by it."""
+
+    place: Place
+    owner: str
+    schedule: Schedule
+    verb: str
+    reason: str
+    since: str
+    next_at: str
+    suspended: bool
+    skipped: Mapping[str, int]
+
+
+@frozen
+class Advance:
+    """Remember that the slots of a schedule up to `since` are over, if those up to `before` still are the last that were.
+
+    The runs of the plan that are of these slots are asked for only then. `skipped` counts slots that made no run by reason, `told` says why.
+    """
+
+    place: Place
+    name: str
+    before: str
+    since: str
+    next_at: str
+    last_slot: str
+    skipped: Mapping[str, int]
+    told: tuple[tuple[str, str], ...]
+    source: Source
+
+
+@frozen
+class Disarm:
+    """Forget a schedule that is no longer declared; its runs end by themselves."""
+
+    place: Place
+    name: str
+    reason: str
+    source: Source
+
+
+@frozen
 class Start:
     """Remember that a run (an incarnation of it) was asked for; `run` has no claim yet."""
 
     run: ActiveRun
     rerun: str
     reason: str
+
+
+@frozen
+class Assume:
+    """Remember that a run has been carried out, because a person says so: nothing here proves it."""
+
+    run: ActiveRun
+    revision: Revision
 
 
 @frozen
@@ -53,13 +104,14 @@ class Claim:
 
 @frozen
 class Edit:
-    """Apply what may change after a run was asked for. `changes` has columns of the table of runs."""
+    """Apply what may change after a run was asked for. `changes` has columns of the table of runs, `revision` is the one that it names."""
 
     uid: str
     name: str
     changes: Mapping[str, Json]
     reason: str
     source: Source
+    revision: Revision | None = None
 
 
 @frozen
@@ -75,9 +127,10 @@ class Send:
 
 @frozen
 class Fulfil:
-    """Remember that a request is done; what it asked for is in the same plan."""
+    """Remember that a request is done (what it asked for is in the same plan), or holds no more."""
 
     request: int
+    outcome: str = "done"
 
 
 @frozen
@@ -118,17 +171,18 @@ class Postpone:
     seconds: float | None = None
 
 
-Action = Deploy | RemoveWorkflow | Start | Claim | Edit | Send | Fulfil | Cancel | Kill | End | Postpone
+Action = Deploy | RemoveWorkflow | Arm | Advance | Disarm | Start | Assume | Claim | Edit | Send | Fulfil | Cancel | Kill | End | Postpone
 
 
 @frozen
 class Notice:
-    """Something that a pass would not do, and why: shown beside the plan, never as a part of it."""
+    """Something that a pass would not do, and why: shown beside the plan, never as a part of it. Without `place` it is the plan's own."""
 
     object: str
     reason: str
     message: str
     source: Source = Source("", 0)
+    place: Place | None = None
 
 
 @frozen
@@ -157,6 +211,7 @@ class Plan:
     held: tuple[Notice, ...] = ()
     drift: tuple[Notice, ...] = ()
     unchanged: int = 0
+    asked: tuple[Asked, ...] = ()
     told: tuple[Change, ...] | None = None
 
     @property
@@ -195,8 +250,12 @@ def change_of(action: Action) -> Change | None:
             return Change(symbol, "workflow", workflow.name, name, reason, workflow.source, before or None, revision.digest)
         case RemoveWorkflow(name, revision, reason, source):
             return Change("-", "workflow", name, "remove", reason, source, revision, None)
+        case Arm() | Advance() | Disarm():
+            return _change_of_schedule(action)
         case Start(run, _, reason):
             return Change("+", "run", run.name, "start", reason, run.source, None, {"incarnation": run.incarnation, "revision": run.revision.digest})
+        case Assume(run):
+            return Change("=", "run", run.name, "assume done", "a person says that it has run", run.source, None, {"incarnation": run.incarnation})
         case Claim(run, claim, cause, reason):
             return Change(">", "run", run.name, cause, reason, run.source, {"claim": run.claim}, {"claim": claim})
         case Edit(_, name, changes, reason, source):
@@ -212,3 +271,14 @@ def change_of(action: Action) -> Change | None:
             return Change(">", "run", run.name, what, reason, run.source, None, None)
         case Postpone() | Fulfil():
             return None
+
+
+def _change_of_schedule(action: Arm | Advance | Disarm) -> Change | None:
+    match action:
+        case Arm(_, _, schedule, verb, reason, _, next_at):
+            symbol = "+" if verb == "create" else "~"
+            return Change(symbol, "schedule", schedule.name, verb, reason, schedule.source, None, next_at or None)
+        case Advance(_, name, before, since, _, _, skipped, told, source):
+            return Change(">", "schedule", name, "skip", "; ".join(message for _, message in told), source, before, since) if skipped else None
+        case Disarm(_, name, reason, source):
+            return Change("-", "schedule", name, "remove", reason, source)

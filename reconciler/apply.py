@@ -1,64 +1,33 @@
 """Acting: a plan is carried out in the order intent, effect, record; each step may be done twice without harm."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Plan, Postpone, RemoveWorkflow, Send, Start
-from reconciler.clock import Clock
-from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Progress, Refused, Unclaimed
+from reconciler import tombstones
+from reconciler.actions import Action, Assume, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Plan, Postpone, RemoveWorkflow, Send, Start
+from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Progress, Refused, Revision, Unclaimed
+from reconciler.deploys import deploy
 from reconciler.digest import Json
-from reconciler.errors import DamagedError, RejectedError, TyOpenworkflowError, UnavailableError
+from reconciler.errors import DamagedError, RejectedError, UnavailableError
+from reconciler.hands import Applied, Failure, Hands
 from reconciler.history import memo_of
 from reconciler.instants import stamp
 from reconciler.journal import PROTOCOL
-from reconciler.model import Code, Place, Status
+from reconciler.model import Place, Status
 from reconciler.observe import status_of
-from reconciler.plan.workflows import workflow_facts
-from reconciler.recorded import ActiveRun, KnownWorkflow, Recorded
-from reconciler.state import Store, events, messages, runs, workflows
-from reconciler.values import frozen, made, mutable
+from reconciler.reasons import let_go_reason, reason_of_end
+from reconciler.recorded import ActiveRun, Recorded
+from reconciler.retrying import order_failed, order_not_taken, pause, told_to_wait
+from reconciler.state import Store, events, messages, proofs, requests, runs, schedules, workflows
+from reconciler.values import replace
 
 T = TypeVar("T", bound=Action)
-_POOL = 4
-_AGAIN = timedelta(seconds=5)
-
-
-@frozen
-class Failure:
-    """An action that did not work; `again` says whether the next pass tries it."""
-
-    object: str
-    reason: str
-    message: str
-    again: bool
-
-
-@mutable
-class Applied:
-    """What came of a plan."""
-
-    failures: list[Failure] = made(default_factory=list)
-    started: list[str] = made(default_factory=list)
-    ended: list[str] = made(default_factory=list)
-    told: list[str] = made(default_factory=list)
-
-
-@frozen
-class Hands:
-    """What acting needs: the store, the platforms, the clock, how to read code and secrets, and where progress goes."""
-
-    store: Store
-    adapters: Mapping[str, Adapter]
-    clock: Clock
-    read_code: Callable[[Code], Mapping[str, bytes]]
-    environment: Callable[[ActiveRun], Mapping[str, str]]
-    limits: Json
-    progress: Progress
+_NO_EVENT = frozenset({"", "parked", "suspended"})  # back in the queue or asleep; of a suspension the request or the manifest has told
 
 
 def record(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live | LetGo | Unclaimed], *, now: datetime) -> list[ActiveRun]:
-    """Remember what was seen, in one transaction; returns the runs that have ended."""
+    """Remember what was seen, in one transaction; returns the runs that have ended, as they ended."""
     ended = []
     if not fresh:
         return []
@@ -70,10 +39,10 @@ def record(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live
                 status = seen.status
                 if took_place:
                     events.add_event(store, run.place, f"run/{run.name}", seen.status.value, seen.reason, now=now)
-                    ended.append(run)
+                    ended.append(replace(run, status=seen.status, reason=reason_of_end(seen.status.value, seen.reason)[0]))
             else:
                 status = run.status if isinstance(seen, Unclaimed) else status_of(run, seen)
-                reason = seen.reason if isinstance(seen, LetGo) else ""
+                reason = let_go_reason(seen.reason) if isinstance(seen, LetGo) else ""
                 took_place = runs.record_progress(store, uid, seen, status, reason=reason)
             if not took_place:
                 message = f"its platform shows it {status.value}, which cannot follow {run.status.value}"
@@ -86,9 +55,10 @@ def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
     done = Applied()
     if not plan.actions:
         return done
-    _intend(hands, plan.actions)
-    lost = _deploy(hands, place, folder, _of(plan, Deploy), done)
-    claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in lost]
+    missed = _intend(hands, plan.actions)
+    late = deploy(hands, place, folder, _of(plan, Deploy), done)
+    claims = [claim for claim in _of(plan, Claim) if claim.run.revision.digest not in late and claim.run.uid not in missed]
+    _wait(hands, [claim.run for claim in _of(plan, Claim) if claim.run.revision.digest in late])
     untold = _tell(hands, [send for send in _of(plan, Send) if send.deliver], done)
     claims = [claim for claim in claims if claim.cause != "message" or claim.run.uid not in untold]
     for action in plan.actions:
@@ -97,35 +67,90 @@ def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
     _intend_claims(hands, claims)
     _claim(hands, claims, done)
     _remove(hands, place, _of(plan, RemoveWorkflow), done)
+    pause(hands, done.paused)
     return done
+
+
+def _wait(hands: Hands, waiting: Sequence[ActiveRun]) -> None:
+    """Say of runs that their revision is not there yet."""
+    if hands.errands is not None and waiting:
+        with hands.store.transaction():
+            for run in waiting:
+                message = f"revision {run.revision.digest[:12]} of workflow {run.workflow!r} is being deployed"
+                runs.hold(hands.store, run.uid, "deploying", message)
 
 
 def _of(plan: Plan, kind: type[T]) -> list[T]:
     return [action for action in plan.actions if isinstance(action, kind)]
 
 
-def _intend(hands: Hands, actions: Sequence[Action]) -> None:
-    """Commit every intent before the first effect (I9)."""
+def _intend(hands: Hands, actions: Sequence[Action]) -> set[str]:
+    """Commit every intent before the first effect (I9). Returns the runs of slots that somebody else was quicker to decide: they are not ours."""
     store, now = hands.store, hands.clock.now()
     with store.transaction():
+        for revision, adapter in _named(actions).values():
+            workflows.save_revision(store, revision, adapter, None, deployed=False, now=now)
+        missed = schedules.intend(store, actions, now=now)
         for action in actions:
             match action:
-                case Deploy(workflow, revision):
-                    workflows.save_revision(store, revision, workflow.adapter, None, deployed=False, now=now)
-                case Start(run, rerun):
+                case Start(run, rerun) if run.uid not in missed:
                     if runs.insert_run(store, run, rerun, now=now):
                         events.add_event(store, run.place, f"run/{run.name}", "asked-for", f"incarnation {run.incarnation}", now=now)
+                case Assume(run, revision):
+                    _assume(store, run, revision, now=now)
                 case Edit(uid, _, changes):
                     runs.edit_run(store, uid, changes)
                 case Send(run, number, message, reason):
                     if messages.remember(store, run.uid, number, message, now=now) and message["type"] == "signal":
                         events.add_event(store, run.place, f"run/{run.name}", "signal", f"{message['name']}: {reason}", now=now)
-                case Fulfil(request):
-                    events.request_handled(store, request, now=now)
+                case Fulfil(request, outcome):
+                    requests.request_handled(store, request, now=now, outcome=outcome)
                 case Postpone(run, reason, message, seconds):
                     until = None if seconds is None else now + timedelta(seconds=seconds)
                     runs.hold(store, run.uid, reason, message, not_before=until)
-                    events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
+                    if reason not in _NO_EVENT:
+                        events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
+    return missed
+
+
+def _named(actions: Sequence[Action]) -> dict[str, tuple[Revision, str]]:
+    """Return the revisions that a plan is about and that may not be remembered yet, by digest: also those whose platform cannot be reached now."""
+    found: dict[str, tuple[Revision, str]] = {}
+    for action in actions:
+        if isinstance(action, Deploy):
+            found[action.revision.digest] = action.revision, action.workflow.adapter
+        elif isinstance(action, Start) and not action.run.deployed:
+            found[action.run.revision.digest] = action.run.revision, action.run.adapter
+        elif isinstance(action, Edit) and action.revision is not None:
+            found[action.revision.digest] = action.revision, str(action.changes["adapter"])
+    return found
+
+
+def _assume(store: Store, run: ActiveRun, revision: Revision, *, now: datetime) -> None:
+    """Make a run a finished one: its tombstone is durable before this database says so, and a second time changes nothing."""
+    row = {
+        "uid": run.uid,
+        "name": run.name,
+        "project": run.place.project,
+        "environment": run.place.environment,
+        "incarnation": run.incarnation,
+        "owner": run.owner,
+        "source": f"{run.source.file}:{run.source.line}",
+        "workflow": run.workflow,
+        "revision": revision.digest,
+        "adapter": run.adapter,
+        "spec_hash": run.spec_hash,
+        "rerun": run.rerun,
+        "status": Status.COMPLETED.value,
+        "reason": "assumed-done",
+        "created_at": stamp(now),
+        "completed_at": stamp(now),
+        "collected_at": stamp(now),
+    }
+    tombstones.append(store.path.parent, [tombstones.tombstone_of({**row, "claim": 0, "started_at": None, "origin": "{}"}, now=now)])
+    proofs.put_revision_back(store, revision, run.adapter, deployed=False, now=now)
+    proofs.put_back(store, row)
+    events.add_event(store, run.place, f"run/{run.name}", "assumed-done", "a person said that it has run", now=now)
 
 
 def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> set[str]:
@@ -133,9 +158,13 @@ def _tell(hands: Hands, sends: Sequence[Send], done: Applied) -> set[str]:
     delivered = []
     untold = set()
     for send in sends:
+        if send.run.adapter in done.paused:
+            untold.add(send.run.uid)
+            continue
         try:
             hands.adapters[send.run.adapter].send(send.run.uid, send.message)
         except UnavailableError as error:
+            told_to_wait(done, send.run.adapter, error)
             untold.add(send.run.uid)
             done.failures.append(Failure(f"run/{send.run.name}", "unavailable", str(error), again=True))
         else:
@@ -155,57 +184,16 @@ def _intend_claims(hands: Hands, claims: Sequence[Claim]) -> None:
     with store.transaction():
         runs.intend_claims(store, [(claim.run.uid, claim.claim) for claim in claims])
         for claim in claims:
-            if claim.cause == "again":  # if nobody takes it this time either, a worker that cannot start is not started without end
-                runs.edit_run(store, claim.run.uid, {"not_before": stamp(now + _AGAIN)})
+            if claim.cause == "again":
+                order_not_taken(hands, claim.run)
             if claim.cause in ("takeover", "resume"):
                 events.add_event(store, claim.run.place, f"run/{claim.run.name}", claim.cause, claim.reason, now=now)
-
-
-def _deploy(hands: Hands, place: Place, folder: str, deploys: Sequence[Deploy], done: Applied) -> set[str]:
-    """Deploy what is not ready, several at a time, and remember it. Returns the digests that could not be deployed."""
-    slow = [deploy for deploy in deploys if not deploy.ready]
-    if len(slow) > 1:
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(_POOL) as pool:
-            answers = list(pool.map(lambda deploy: _deploy_one(hands, deploy), slow))
-    else:
-        answers = [_deploy_one(hands, deploy) for deploy in slow]
-    failed = {deploy.revision.digest: answer for deploy, answer in zip(slow, answers, strict=True) if isinstance(answer, TyOpenworkflowError)}
-    resolved = {deploy.revision.digest: answer for deploy, answer in zip(slow, answers, strict=True) if deploy.revision.digest not in failed}
-    now = hands.clock.now()
-    with hands.store.transaction():
-        for deploy in deploys:
-            name, digest = deploy.workflow.name, deploy.revision.digest
-            error = failed.get(digest)
-            if error is not None:
-                done.failures.append(Failure(f"workflow/{name}", "deploy-failed", str(error), isinstance(error, UnavailableError)))
-                workflows.revision_retired(hands.store, digest)
-                events.add_event(hands.store, place, f"workflow/{name}", "deploy-failed", str(error), now=now)
-                continue
-            workflows.save_revision(hands.store, deploy.revision, deploy.workflow.adapter, resolved.get(digest), deployed=True, now=now)
-            known = KnownWorkflow(name, folder, deploy.revision, workflow_facts(deploy.workflow), deploy.workflow.source)
-            workflows.save_workflow(hands.store, place, known, now=now)
-            events.add_event(hands.store, place, f"workflow/{name}", "deployed", f"revision {digest[:12]}", now=now)
-    return set(failed)
-
-
-def _deploy_one(hands: Hands, deploy: Deploy) -> Json | TyOpenworkflowError:
-    adapter = hands.adapters[deploy.workflow.adapter]
-
-    def say(text: str) -> None:
-        hands.progress(f"workflow/{deploy.workflow.name}: {text}")
-
-    try:
-        return adapter.deploy(deploy.revision, hands.read_code(deploy.workflow.code), say)
-    except (RejectedError, UnavailableError) as error:
-        return error
 
 
 def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
     """Hand claims over, a batch for each adapter, and remember what came of it."""
     by_adapter: dict[str, list[Order]] = {}
-    named = {claim.run.uid: claim.run for claim in claims}
+    named = {claim.run.uid: claim for claim in claims}
     outcomes: list[Outcome] = []
     for claim in claims:
         try:
@@ -226,11 +214,16 @@ def _claim(hands: Hands, claims: Sequence[Claim], done: Applied) -> None:
     with hands.store.transaction():
         runs.confirm(hands.store, [outcome.uid for outcome in outcomes if not isinstance(outcome, Refused)])
         for outcome in outcomes:
+            claim, now = named[outcome.uid], hands.clock.now()
+            about = f"run/{claim.run.name}"
             if isinstance(outcome, Refused):
-                runs.hold(hands.store, outcome.uid, outcome.reason, outcome.message, not_before=hands.clock.now() + _AGAIN if outcome.again else None)
-                done.failures.append(Failure(f"run/{named[outcome.uid].name}", outcome.reason, outcome.message, outcome.again))
+                order_failed(hands, claim.run, outcome, done)
+                events.add_event(hands.store, claim.run.place, about, outcome.reason, outcome.message, now=now)
+                done.failures.append(Failure(about, outcome.reason, outcome.message, outcome.again))
             else:
                 done.started.append(outcome.uid)
+                if claim.cause == "start":
+                    events.add_event(hands.store, claim.run.place, about, "started", f"incarnation {claim.run.incarnation}", now=now)
 
 
 def _start(adapter: Adapter, orders: Sequence[Order], progress: Progress) -> list[Outcome]:
@@ -238,7 +231,8 @@ def _start(adapter: Adapter, orders: Sequence[Order], progress: Progress) -> lis
     try:
         return adapter.start(orders, progress)
     except UnavailableError as error:
-        return [Refused(order.uid, "unavailable", str(error), again=True) for order in orders]
+        # some of them may have been handed over: the next pass looks
+        return [Refused(order.uid, "unavailable", str(error), again=True, retry_after=error.retry_after) for order in orders]
 
 
 def first_record(hands: Hands, run: ActiveRun) -> dict[str, Json]:
@@ -259,7 +253,13 @@ def first_record(hands: Hands, run: ActiveRun) -> dict[str, Json]:
         "revision": run.revision.digest,
         "version": run.revision.version,
         "spec_hash": run.spec_hash,
+        "rerun": run.rerun,
         "owner": run.owner,
+        "source": f"{run.source.file}:{run.source.line}",
+        "created_at": stamp(run.created_at),
+        **({"facts": run.facts} if run.facts else {}),
+        **({"priority": run.priority} if run.priority else {}),
+        **({"concurrency": run.concurrency} if run.concurrency else {}),
         "input": run.input,
         "settings": {**run.revision.settings, "limits": hands.limits},
     }
@@ -270,7 +270,9 @@ def _origin(hands: Hands, run: ActiveRun) -> dict[str, Json]:
     origin = run.origin
     found: dict[str, Json] = {}
     if "parent" in origin:
-        found["parent"] = {name: origin["parent"][name] for name in ("uid", "run", "key")}
+        found["parent"] = dict(origin["parent"])
+    if "schedule" in origin:
+        found["schedule"] = origin["schedule"]
     if "seed" in origin:
         found["seed"] = origin["seed"]
     if "memo_of" in origin:
@@ -281,6 +283,8 @@ def _origin(hands: Hands, run: ActiveRun) -> dict[str, Json]:
 def _end_one(hands: Hands, action: Cancel | Kill | End, done: Applied) -> None:
     run = action.run
     adapter = hands.adapters[run.adapter]
+    if run.adapter in done.paused:
+        return
     try:
         match action:
             case Cancel(_, reason):
@@ -294,6 +298,7 @@ def _end_one(hands: Hands, action: Cancel | Kill | End, done: Applied) -> None:
                 _finish(hands, adapter, action)
                 done.ended.append(run.uid)
     except (UnavailableError, RejectedError) as error:
+        told_to_wait(done, run.adapter, error)
         done.failures.append(Failure(f"run/{run.name}", "unavailable", str(error), again=True))
 
 
@@ -308,7 +313,7 @@ def _finish(hands: Hands, adapter: Adapter, end: End) -> None:
         raise AssertionError(message)
     finished = adapter.end(run.uid, run.claim + 1, first_record(hands, run), record)
     with hands.store.transaction():
-        runs.finish(hands.store, run.uid, finished)
+        runs.finish(hands.store, run.uid, finished, end.message)
         events.add_event(hands.store, run.place, f"run/{run.name}", finished.status.value, end.message, now=now)
 
 

@@ -16,7 +16,7 @@ from reconciler.model import TERMINAL, Place, Run
 from reconciler.recorded import KnownWorkflow, RunLine
 from reconciler.relations import signal_fault
 from reconciler.service import Service, person
-from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.state import Store, events, messages, requests, runs, workflows
 from reconciler.values import frozen, replace
 
 Row = Mapping[str, Any]
@@ -60,10 +60,13 @@ def place_of(row: Row) -> Place:
 
 
 def cancel(service: Service, row: Row, reason: str) -> None:
-    """Record that a run shall be canceled; the next pass does it."""
+    """Record that a run shall be canceled; the next pass does it. The request stands until the run has ended."""
     with service.writing("cancel") as store, store.transaction():
-        events.add_request(store, place_of(row), f"run/{row['name']}", "cancel", {"reason": reason}, person(), now=service.clock.now())
-        runs.edit_run(store, row["uid"], {"cancel": reason})
+        about, who, now = f"run/{row['name']}", person(), service.clock.now()
+        if not runs.ask_to_cancel(store, row["uid"], reason):
+            return
+        requests.add_request(store, place_of(row), about, "cancel", {"reason": reason, "uid": row["uid"]}, who, now=now, handled=False)
+        events.add_event(store, place_of(row), about, "canceling", f"canceled by {who}: {reason}", now=now)
 
 
 def signal(service: Service, row: Row, name: str, data: Json, number: str | None) -> bool:
@@ -84,7 +87,9 @@ def signal(service: Service, row: Row, name: str, data: Json, number: str | None
                 message = f"another signal was sent to run {row['name']!r} with that id: {known_one['name']} {encode_json(known_one['data'])}"
                 raise RejectedError(message)
             return False
-        events.add_request(store, place_of(row), f"run/{row['name']}", "signal", {"name": name, "id": number, "data": data}, person(), now=now)
+        about, who = f"run/{row['name']}", person()
+        requests.add_request(store, place_of(row), about, "signal", {"name": name, "id": number, "data": data}, who, now=now)
+        events.add_event(store, place_of(row), about, "signal", f"{name}: by {who}", now=now)
         return True
 
 
@@ -144,10 +149,12 @@ def rerun(service: Service, row: Row, how: Again) -> NextRun:
         place = place_of(row)
         line = runs.latest_runs(store, place)[row["name"]]
         data = _request(service, store, row, line, how, declared)
-        if any(about == f"run/{row['name']}" and where == place for _, where, about, _ in events.open_requests(store, "rerun")):
+        if any(about == f"run/{row['name']}" and where == place for _, where, about, _ in requests.open_requests(store, "rerun")):
             message = f"run {row['name']!r} is about to be run again already"
             raise RejectedError(message)
-        events.add_request(store, place, f"run/{row['name']}", "rerun", data, person(), now=service.clock.now(), handled=False)
+        about, who, now = f"run/{row['name']}", person(), service.clock.now()
+        requests.add_request(store, place, about, "rerun", data, who, now=now, handled=False)
+        events.add_event(store, place, about, "rerun", f"by {who}: {how.why}", now=now)
         uid = uid_of(data["scope"], place.project, place.environment, row["name"], line.incarnation + 1)
         return NextRun(uid, line.incarnation + 1, None if line.ended else line.uid)
 
@@ -191,11 +198,14 @@ def _declared(service: Service, row: Row) -> Run | None:
 def _request(service: Service, store: Store, row: Row, line: RunLine, how: Again, declared: Run | None) -> dict[str, Json]:
     """Return everything that the next incarnation is made of."""
     place = place_of(row)
+    if declared is None and row["collected_at"] is not None:
+        message = f"the input of run {row['name']!r} was collected, as `keep` says: declare it under another name to run it once more"
+        raise RejectedError(message)
     workflow = line.workflow if declared is None else declared.workflow
     known = workflows.known_workflows(store, place).get(workflow)
     revision, adapter = _revision(service, line, row, known, how)
     child = runs.latest_facts(store, place, row["name"])
-    origin = {} if child is None else {name: value for name, value in child.origin.items() if name == "parent"}
+    origin = {} if child is None else {name: value for name, value in child.origin.items() if name in ("parent", "schedule")}
     if how.keeps:
         origin |= {"memo_of": line.uid, "memo_adapter": row["adapter"], "memo_before": how.before}
     if how.failed and not undone_of(adapter_of(service, row).records(row["uid"])):

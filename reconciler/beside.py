@@ -8,9 +8,9 @@ from pathlib import Path
 
 from reconciler import handover
 from reconciler.actions import Plan
-from reconciler.apply import Applied
 from reconciler.clock import Clock
 from reconciler.handover import Told, Wish
+from reconciler.hands import Applied
 from reconciler.locks import loop_lock
 from reconciler.model import Place
 from reconciler.reconcile import Report

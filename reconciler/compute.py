@@ -4,11 +4,16 @@ An adapter deploys revisions, carries out runs under claims, and says what it se
 (`Missing`) and `Unknown`; only the first two are facts. Every request may come twice, because the process may die between asking and recording:
 each one is idempotent under the identity that it carries (digest, uid, claim number).
 
+A pass waits for every call but `deploy`, which a loop makes in another thread (`reconciler/errands.py`), several at a time and beside any other call:
+it may take minutes. `retire` and `remove` may take as long as deleting files takes. Everything else is to be answered at once: where handing over a
+claim is slow (an image to be pulled, a distant platform), `start` returns when the platform has accepted it, and `observe` tells the rest.
+A platform that limits its callers raises UnavailableError with `retry_after`, or answers an order with it; it is left alone for that long.
+
 What an adapter may lack is in `runtimes/PROTOCOL.md`, section 13: a platform that wakes runs by itself never reports `LetGo`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from reconciler.digest import Json
@@ -33,6 +38,18 @@ class Revision:
     settings: Mapping[str, Json] = made(default_factory=dict)
 
 
+def revision_facts(revision: Revision) -> dict[str, Json]:
+    """Write a revision as a JSON value."""
+    env = [[variable.name, variable.value, variable.secret] for variable in revision.env]
+    facts = {name: getattr(revision, name) for name in ("digest", "workflow", "runtime", "entry", "version", "block", "settings")}
+    return {**facts, "env": env}
+
+
+def revision_from(facts: Mapping[str, Any]) -> Revision:
+    """Read what `revision_facts` wrote."""
+    return Revision(**{**facts, "env": tuple(EnvVar(*variable) for variable in facts["env"])})
+
+
 @frozen
 class Order:
     """One claim that a worker shall take. `first` is the run's first record; `alone` keeps others off its worker."""
@@ -55,12 +72,13 @@ class Ordered:
 
 @frozen
 class Refused:
-    """The order could not be handed over. `again` says whether the same order may work later."""
+    """The order could not be handed over. `again` says whether the same order may work later, `retry_after` how long the platform wants to be left alone."""
 
     uid: str
     reason: str
     message: str
     again: bool
+    retry_after: timedelta | None = None
 
 
 Outcome = Ordered | Refused
@@ -191,6 +209,25 @@ class Found:
 
 
 @frozen
+class Inventory:
+    """Everything that a platform holds: uids with what is wrong with their journals (None: nothing), revisions, and what belongs to nothing."""
+
+    runs: Mapping[str, str | None] = made(default_factory=dict)
+    revisions: frozenset[str] = frozenset()
+    strays: tuple[str, ...] = ()
+
+
+@frozen
+class Keepsake:
+    """One file of a backup: its path below the platform's folder, and where it is. `whole_lines` of it count; `link` is the target of a link."""
+
+    name: str
+    path: str
+    whole_lines: bool = False
+    link: str | None = None
+
+
+@frozen
 class Verdict:
     """Whether a journal fits some code: how many of its requests the code has made, the first difference, and what the code would do next."""
 
@@ -222,18 +259,39 @@ class Adapter(Protocol):
         ...
 
     def deployed(self, digests: Sequence[str]) -> frozenset[str]:
-        """Return which of these revisions are there, whole. Raises UnavailableError if that cannot be known."""
+        """Return which of these revisions are there, also those that were altered since. Raises UnavailableError if that cannot be known."""
+        ...
+
+    def altered(self, digests: Sequence[str], *, deep: bool = False) -> Mapping[str, str]:
+        """Return which of these revisions are there but not as they were deployed, and in which way (`code/main.py was changed`).
+
+        Cheap when nothing was touched, exact when something was; `deep` looks at everything, also at what is too large for every pass.
+        Raises UnavailableError.
+        """
         ...
 
     def deploy(self, revision: Revision, code: Mapping[str, bytes], progress: Progress) -> Json:
         """Make `revision` ready to run and return what was resolved (interpreter, versions of dependencies).
 
-        Idempotent under the digest; what is there stays as it is. Raises RejectedError or UnavailableError.
+        Idempotent under the digest: what is there as it was deployed stays as it is, what was altered is replaced in one go, under living
+        workers too. Raises RejectedError or UnavailableError.
         """
+        ...
+
+    def abandon(self, digest: str) -> None:
+        """Let a `deploy` of this revision that is under way in another thread fail soon: nobody wants it any more. Nothing there is fine."""
         ...
 
     def retire(self, digest: str) -> None:
         """Remove a revision that no run needs; one that is not there is fine. Raises UnavailableError."""
+        ...
+
+    def describe(self, revision: Revision) -> None:
+        """Keep beside a deployed revision what a lost database would need of it. Idempotent."""
+        ...
+
+    def described(self, digest: str) -> Revision | None:
+        """Return what `describe` kept, None where that is gone."""
         ...
 
     def observe(self, claims: Mapping[str, int]) -> dict[str, Observation]:
@@ -291,7 +349,31 @@ class Adapter(Protocol):
         ...
 
     def found(self) -> Iterator[Found]:
-        """Return every run that the platform holds for this installation."""
+        """Return every run that the platform holds for this installation whose first record can be read. Raises UnavailableError."""
+        ...
+
+    def messages(self, uid: str) -> list[Mapping[str, Any]]:
+        """Return the messages in the inbox of a run, in their order; those that cannot be read are left out."""
+        ...
+
+    def inventory(self) -> Inventory:
+        """Read every journal, and say what is there. Raises UnavailableError."""
+        ...
+
+    def home(self) -> str | None:
+        """Return the folder that holds everything of this platform here, if there is one."""
+        ...
+
+    def workers(self, home: str) -> int:
+        """Return how many workers are alive in such a folder, be it this adapter's own or a copy of it."""
+        ...
+
+    def take_newer(self, home: str) -> int:
+        """Take over the runs of which another such folder tells more than the own, and return how many."""
+        ...
+
+    def keepsakes(self, uids: Sequence[str], digests: Sequence[str]) -> Iterator[Keepsake]:
+        """Return what carrying on these runs, pinned to these revisions, needs elsewhere; none where the platform itself keeps it."""
         ...
 
     def examine(self) -> list[Finding]:

@@ -59,10 +59,12 @@ def parked(uids: frozenset[str]) -> Callable[[Mapping[str, ActiveRun]], bool]:
 
 def is_parked(run: ActiveRun) -> bool:
     """Say whether a run waits and holds nothing."""
-    return run.reason == "parked"
+    return run.reason in ("parked", "suspended")
 
 
 def _moves(run: ActiveRun) -> bool:
     if run.status in (Status.SLEEPING, Status.WAITING):
         return not is_parked(run)
-    return not (run.status is Status.PENDING and run.reason not in ("", "concurrency", "backoff", "unavailable"))
+    return not (
+        run.status is Status.PENDING and run.reason not in ("", "concurrency", "backoff", "unavailable", "deploying", "rate-limited", "not-taken")
+    )

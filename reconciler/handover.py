@@ -1,14 +1,16 @@
 """A pass that a living loop makes for another process: what is asked, and what is told of it, as JSON."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from reconciler.actions import Change, Notice, Plan
-from reconciler.apply import Applied, Failure
 from reconciler.digest import Json
 from reconciler.errors import TyOpenworkflowError
+from reconciler.hands import Applied, Failure
 from reconciler.model import Desired, Place, Problem, Source
 from reconciler.reconcile import Report
+from reconciler.recorded import Asked
 from reconciler.values import frozen, made
 
 Shown = tuple[Desired, Mapping[str, Any], Plan, float]
@@ -17,7 +19,10 @@ Shown = tuple[Desired, Mapping[str, Any], Plan, float]
 
 @frozen
 class Wish:
-    """A pass over `folders` (none: over what is known), in a project and environment, for the objects in `only`; `approved` ones may go."""
+    """A pass over `folders` (none: over what is known), in a project and environment, for the objects in `only`; `approved` ones may go.
+
+    `approach` is how the folders are to be taken, as `ground` writes it.
+    """
 
     folders: tuple[str, ...]
     who: str
@@ -25,6 +30,7 @@ class Wish:
     approved: tuple[str, ...] = ()
     project: str | None = None
     environment: str | None = None
+    approach: Mapping[str, Json] = made(default_factory=dict)
 
 
 @frozen
@@ -37,7 +43,7 @@ class Told:
     started: frozenset[str] = made(default_factory=frozenset)
 
 
-def encode(value: Any) -> Json:
+def encode(value: Any) -> dict[str, Json]:
     """Return a value of ours as JSON: its fields by name."""
     return {name: getattr(value, name) for name in value.__slots__}
 
@@ -94,21 +100,25 @@ def told(facts: Any) -> Told:
 
 def _plan(plan: Plan) -> Json:
     told = {name: [_placed(one) for one in getattr(plan, name)] for name in ("changes", "rejected", "held", "drift")}
-    return {**told, "unchanged": plan.unchanged}
+    asked = [{**_placed(one), "at": one.at.isoformat()} for one in plan.asked]
+    return {**told, "unchanged": plan.unchanged, "asked": asked}
 
 
-def _placed(one: Change | Notice) -> Json:
-    return {**encode(one), "source": encode(one.source)}
+def _placed(one: Change | Notice | Asked) -> dict[str, Json]:
+    """Return something of a plan, with where it is declared and belongs as JSON too."""
+    return {name: encode(value) if isinstance(value, Place | Source) else value for name, value in encode(one).items()}
 
 
 def _plan_from(facts: Mapping[str, Any]) -> Plan:
-    changes = tuple(Change(**{**one, "source": Source(**one["source"])}) for one in facts["changes"])
-    rejected, held, drift = (_notices_from(facts[name]) for name in ("rejected", "held", "drift"))
-    return Plan((), rejected, held, drift, facts["unchanged"], changes)
+    changes = tuple(Change(**_unplaced(one)) for one in facts["changes"])
+    rejected, held, drift = (tuple(Notice(**_unplaced(one)) for one in facts[name]) for name in ("rejected", "held", "drift"))
+    asked = tuple(Asked(**{**_unplaced(one), "at": datetime.fromisoformat(one["at"])}) for one in facts["asked"])
+    return Plan((), rejected, held, drift, facts["unchanged"], asked, changes)
 
 
-def _notices_from(facts: Sequence[Mapping[str, Any]]) -> tuple[Notice, ...]:
-    return tuple(Notice(**{**one, "source": Source(**one["source"])}) for one in facts)
+def _unplaced(facts: Mapping[str, Any]) -> dict[str, Any]:
+    kinds: dict[str, Any] = {"place": Place, "source": Source}
+    return {name: kinds[name](**value) if name in kinds and value is not None else value for name, value in facts.items()}
 
 
 def _applied(applied: Applied) -> Json:

@@ -5,11 +5,14 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reconciler.errors import DamagedError
+from reconciler.errors import DamagedError, DamagedStateError
 from reconciler.values import mutable
 
 PROTOCOL = 1
 RECONCILER = "reconciler"
+DAMAGED_ADVICE = (
+    "`ty-openworkflow state rebuild` moves it aside and takes in what run folders and tombstones prove; a pass that meets this does so by itself"
+)
 Record = Mapping[str, Any]
 
 
@@ -19,12 +22,12 @@ def encode_json(value: object) -> str:
 
 
 def decode_json(text: str) -> Any:
-    """Read a JSON value that `encode_json` wrote into the database. Raises DamagedError: SQLite keeps no checksums."""
+    """Read a JSON value that `encode_json` wrote into the database. Raises DamagedStateError: SQLite keeps no checksums."""
     try:
         return json.loads(text)
     except ValueError as error:
-        message = f"the state holds {text[:40]!r} where JSON should be: move state.db away, and the next pass rebuilds what the run folders can prove"
-        raise DamagedError(message) from error
+        message = f"state.db is damaged (it holds {text[:40]!r} where JSON should be): {DAMAGED_ADVICE}"
+        raise DamagedStateError(message) from error
 
 
 def encode_line(record: Record) -> bytes:

@@ -1,5 +1,6 @@
 """The loop: passes, whenever something wakes it. It looks at the present, and everything that wakes it is a hint."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from reconciler import beside, git, handover
+from reconciler import beside, handover
+from reconciler.digest import Json
+from reconciler.errands import Errands
 from reconciler.errors import TyOpenworkflowError
 from reconciler.follow import parked
+from reconciler.git.heads import is_busy
+from reconciler.ground import Approach, approach_from
 from reconciler.handover import Shown, Wish
 from reconciler.locks import follower_lock, loop_lock
 from reconciler.manifests.scan import NOT_SEARCHED
@@ -22,7 +27,7 @@ from reconciler.triggers.hints import Hints
 from reconciler.triggers.quiet import Quiet
 from reconciler.triggers.timer import Timer
 from reconciler.triggers.trees import Trees
-from reconciler.values import frozen
+from reconciler.values import frozen, made, mutable
 
 WHO = "the loop"
 _UNSTABLE_SECONDS = 2.0
@@ -65,8 +70,16 @@ class News:
 class Loop:
     """Reconciles folders, and carries on every run that is known, until it is told to stop."""
 
-    def __init__(self, service: Service, folders: Sequence[Path], teller: Teller, until: Until | None = None) -> None:
-        """With `until` it ends by itself when that is true of the active runs."""
+    def __init__(
+        self,
+        service: Service,
+        folders: Sequence[Path],
+        teller: Teller,
+        until: Until | None = None,
+        approach: Approach = Approach(),  # noqa: B008
+    ) -> None:
+        """With `until` it ends by itself when that is true of the active runs; `approach` is how the folders are taken."""
+        self._approach = approach
         self.service, self.folders, self.teller, self._until = service, list(dict.fromkeys(folders)), teller, until
         self.active: Mapping[str, ActiveRun] = {}
         self.stopped, self._again = False, False
@@ -76,7 +89,13 @@ class Loop:
         self._look_again: dict[Path, float] = {}
         self._replaced: set[Path] = set()
         self._dues: Sequence[datetime] = ()
+        self._slots: Mapping[str, datetime] = {}
         self._began: datetime | None = None
+        self._looked: dict[str, datetime] = {}
+        self._tries: dict[str, Sequence[datetime]] = {}
+        self._granting: list[_Grant] = []
+        self._known: set[str] = set()  # folders whose revisions were looked at in full
+        self._outcome = False
         self._full_at, self._wake_stamp = 0.0, (0, 0)
         self._locked_since: float | None = None
 
@@ -98,6 +117,8 @@ class Loop:
             stack.callback(timer.close)
             timer.every(interval)
             stack.callback(self.service.close)
+            self.service.errands = Errands(self._came_back)
+            stack.callback(self.service.errands.close)
             self._watch(trees)
             while not self.stopped:
                 news = self._listen(hints)
@@ -117,6 +138,11 @@ class Loop:
             self._quiet.heard(path, time.monotonic(), closed=closed, before=before)
         self._wake()
 
+    def _came_back(self) -> None:
+        """Note that a slow call has an outcome. Called by the thread that made it."""
+        self._outcome = True
+        self._wake()
+
     def _watch(self, trees: Trees) -> None:
         for folder in self.folders:
             self.teller.fault(f"watching {folder}", trees.renew(str(folder)) or "")
@@ -132,12 +158,30 @@ class Loop:
         folders = set(self._changed_folders(now)) | {folder for folder, at in self._look_again.items() if at <= now}
         if everything:
             folders, runs = set(self.folders), None
-        due = self._due()
-        at_hand = self._again or (due is not None and due <= self.service.clock.now())
+        instant = self.service.clock.now()
+        folders |= {folder for folder in self.folders if (slot := self._slot(folder)) is not None and slot <= instant}
+        outcome, self._outcome = self._outcome, False
+        if outcome:
+            folders = set(self.folders)
+        due = next_due(self._dues, self._began) if self._began is not None else None
+        at_hand = self._again or (due is not None and due <= instant)
         return News(frozenset(folders), runs, everything, at_hand or bool(self._dirty), self._woken())
 
+    def _slot(self, folder: Path) -> datetime | None:
+        """Return when a folder needs a pass whatever is heard: the next slot of its schedules, or the next try of what failed.
+
+        What was due when the last pass over it began has been looked at.
+        """
+        slot, looked = self._slots.get(str(folder)), self._looked.get(str(folder))
+        instants = [*(() if slot is None else (slot,)), *self._tries.get(str(folder), ())]
+        return min((instant for instant in instants if looked is None or instant > looked), default=None)
+
     def _due(self) -> datetime | None:
-        return None if self._began is None else next_due(self._dues, self._began)
+        """Return the next instant at which a look is worth while."""
+        instants = [slot for folder in self.folders if (slot := self._slot(folder)) is not None]
+        if self._began is not None and (due := next_due(self._dues, self._began)) is not None:
+            instants.append(due)
+        return min(instants, default=None)
 
     def _patience(self, now: float) -> float:
         """Return for how many seconds nothing needs to be done unless a hint comes."""
@@ -159,7 +203,7 @@ class Loop:
         return frozenset(folder for folder in self.folders if any(_below(path, str(folder)) for path in paths))
 
     def _git_is_busy(self, now: float) -> bool:
-        if not any(git.is_busy(folder) for folder in self.folders):
+        if not any(is_busy(folder) for folder in self.folders):
             self._locked_since = None
             return False
         self._locked_since = self._locked_since or now
@@ -172,6 +216,9 @@ class Loop:
         asked = self._wishes() if news.woken or news.everything else []
         folders = [folder for folder in self.folders if folder in news.folders or folder in self._dirty]
         self._dirty.clear()
+        if folders and self._git_is_busy(time.monotonic()):
+            self._look_again |= dict.fromkeys(folders, time.monotonic() + _INDEX_LOCK_STEP)
+            folders = []
         self._again = False
         changed, passes = news.runs, 0
         for folder in folders:
@@ -180,15 +227,21 @@ class Loop:
         if not passes and not asked:
             self._pass([], changed)
         for number, wish in asked:
-            self._grant(number, wish)
+            self._granting.append(_Grant(number, wish, self.service.of(wish.project, wish.environment)))
+        for grant in [grant for grant in self._granting if not grant.reports or news.folders]:
+            self._grant(grant)
         beside.mark_pass(self.service.data_dir)
 
     def _pass(self, folders: list[Path], changed: frozenset[str] | None) -> Passed | None:
         """Run one pass; what keeps it from being made is told, and the next full pass tries again."""
         about = str(folders[0]) if folders else "pass"
         self._began = self.service.clock.now()
+        self._looked.update((str(folder), self._began) for folder in folders)
         try:
-            passed = self.service.reconcile(folders, WHO, lambda *shown: self.teller.show(shown), changed=changed)
+            passed = self.service.reconcile(
+                folders, WHO, lambda *shown: self.teller.show(shown), changed=changed, deep=about not in self._known, approach=self._approach
+            )
+            self._known.add(about)
         except (TyOpenworkflowError, OSError) as error:
             self.teller.fault(about, str(error))
             return None
@@ -204,6 +257,9 @@ class Loop:
             self._look_again.pop(folder, None)
             if desired.unstable:
                 self._look_again[folder] = now + _UNSTABLE_SECONDS
+        for folder, at in passed.again.items():
+            seconds = max(0.0, (at - self.service.clock.now()).total_seconds())
+            self._look_again[folder] = min(now + seconds, self._look_again.get(folder, math.inf))
         for number, report in enumerate(passed.reports):
             if number < len(passed.desired) and needs_manifests_again(report.plan):
                 self._replaced.add(Path(passed.desired[number].folder))
@@ -211,7 +267,9 @@ class Loop:
                 self._dirty |= self._replaced
                 self._replaced.clear()
                 self._again = True  # others may have waited for this end
-            self._dues = report.dues
+            self._dues, self._slots = report.dues, report.slots
+            if number < len(passed.desired):
+                self._tries[passed.desired[number].folder] = report.again
             self.teller.seen(report)
         self.active = passed.active
 
@@ -223,39 +281,79 @@ class Loop:
     def _wishes(self) -> list[tuple[int, Wish]]:
         try:
             with self.service.writing(WHO) as store:
-                return [(number, handover.wish_from(wish)) for number, wish in wishes.open_wishes(store)]
+                asked = [(number, handover.wish_from(wish)) for number, wish in wishes.open_wishes(store)]
         except (TyOpenworkflowError, OSError):
             return []  # the pass that follows tells why
+        known = {grant.number for grant in self._granting}
+        return [(number, wish) for number, wish in asked if number not in known]
 
-    def _grant(self, number: int, wish: Wish) -> None:
-        """Make the pass that another process asked for, and tell it what came of it."""
-        service = self.service.of(wish.project, wish.environment)
-        shown: list[Shown] = []
+    def _grant(self, grant: "_Grant") -> None:
+        """Make the pass that another process asked for, and tell it what came of it once no slow call is under way for it."""
 
         def show(*one: Any) -> None:
-            shown.append(one)
+            if not grant.reports:
+                grant.shown.append(one)
             self.teller.show(one)
 
-        only = None if wish.only is None else frozenset(wish.only)
+        wish = grant.wish
+        folders, only = [Path(folder) for folder in wish.folders], None if wish.only is None else frozenset(wish.only)
         try:
-            passed = service.reconcile([Path(folder) for folder in wish.folders], wish.who, show, only=only, approved=frozenset(wish.approved))
-            told = handover.answer(shown, passed.reports, passed.wanted, passed.started)
-            self._learn(passed)
+            passed = grant.service.reconcile(
+                folders,
+                wish.who,
+                show,
+                only=only,
+                approved=frozenset(wish.approved),
+                eager=not grant.reports,
+                approach=approach_from(wish.approach),
+            )
         except TyOpenworkflowError as error:
-            told = handover.refusal(error)
+            self._answer(grant, handover.refusal(error))
+            return
+        self._learn(passed)
+        grant.reports += passed.reports
+        grant.wanted |= passed.wanted
+        grant.started |= passed.started
+        places = {desired.place for desired in passed.desired}
+        under_way = frozenset() if self.service.errands is None else self.service.errands.under_way()
+        if not any(isinstance(key, tuple) and key[1] in places for key, _ in under_way):
+            self._answer(grant, handover.answer(grant.shown, grant.reports, grant.wanted, grant.started))
+
+    def _answer(self, grant: "_Grant", told: Json) -> None:
+        self._granting.remove(grant)
         with self.service.writing(WHO) as store:
-            wishes.answer(store, number, told, now=self.service.clock.now())
+            wishes.answer(store, grant.number, told, now=self.service.clock.now())
+
+
+@mutable
+class _Grant:
+    """A wish that is being granted: what was shown and done so far."""
+
+    number: int
+    wish: Wish
+    service: Service
+    shown: list[Shown] = made(default_factory=list)
+    reports: list[Report] = made(default_factory=list)
+    wanted: frozenset[str] = frozenset()
+    started: frozenset[str] = frozenset()
 
 
 def _below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
 
 
-def run(service: Service, folders: Sequence[Path], teller: Teller, begin: Callable[[Loop], None], until: Until | None = None) -> Loop:
+def run(
+    service: Service,
+    folders: Sequence[Path],
+    teller: Teller,
+    begin: Callable[[Loop], None],
+    until: Until | None = None,
+    approach: Approach = Approach(),  # noqa: B008
+) -> Loop:
     """Run the loop of this data folder; `begin` is given it before it begins, to stop it by signals. Raises BusyError if there is one."""
     with loop_lock(service.data_dir).held("reconcile", _PATIENCE):
         beside.touch_wake(service.data_dir)  # a follower gives way
-        return _run(service, folders, teller, begin, until)
+        return _run(service, folders, teller, begin, until, approach)
 
 
 def follow(service: Service, folders: Sequence[Path], teller: Teller, begin: Callable[[Loop], None]) -> None:
@@ -279,9 +377,16 @@ def all_parked(active: Mapping[str, ActiveRun]) -> bool:
     return parked(frozenset(active))(active)
 
 
-def _run(service: Service, folders: Sequence[Path], teller: Teller, begin: Callable[[Loop], None], until: Until | None) -> Loop:
+def _run(
+    service: Service,
+    folders: Sequence[Path],
+    teller: Teller,
+    begin: Callable[[Loop], None],
+    until: Until | None,
+    approach: Approach = Approach(),  # noqa: B008
+) -> Loop:
     service.is_loop = True
-    made = Loop(service, folders, teller, until)
+    made = Loop(service, folders, teller, until, approach)
     begin(made)
     made.run()
     return made

@@ -57,6 +57,20 @@ class Place:
 
 
 @frozen
+class Standing:
+    """Where a work tree stands: `branch` is empty when HEAD is detached, `branches` are those that it counts as.
+
+    `operation` is what is under way in it, as a reason (`merge-in-progress`).
+    """
+
+    root: str
+    branch: str
+    commit: str
+    branches: frozenset[str] = frozenset()
+    operation: str = ""
+
+
+@frozen
 class Retry:
     """How often and how soon something that failed is tried again; `max_attempts` 0 means without limit."""
 
@@ -115,6 +129,7 @@ class Workflow:
     concurrency: int = 0
     keep: Mapping[str, Json] = made(default_factory=dict)
     prune: str = "enabled"
+    drift: str = "heal"
     labels: Mapping[str, str] = made(default_factory=dict)
     source: Source = Source("", 0)
 
@@ -159,7 +174,9 @@ class Desired:
 
     `invalid` names objects (`run/x`) that are there but cannot be used: they are neither started nor pruned. `complete` is false when
     something in the folder could not be read, so that what is absent may only seem to be. `unstable` names files that a writer still
-    holds. `foreign` counts documents that are not ours.
+    holds. `foreign` counts documents that are not ours. `settled_at` is when everything that was read or listed is two seconds old, `files_settled_at`
+    is that of the files alone: what vanished counts from then on. `unread` are paths below which a committed tree holds what cannot be read. `released` are
+    folders that have let go of what they owned here. `local` marks the folder that commands write into.
     """
 
     folder: str
@@ -176,3 +193,8 @@ class Desired:
     foreign: int = 0
     files: int = 0
     complete: bool = True
+    settled_at: datetime | None = None
+    files_settled_at: datetime | None = None
+    unread: tuple[str, ...] = ()
+    released: frozenset[str] = frozenset()
+    local: bool = False

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
 from reconciler.compute import Adapter, Finished, LetGo, Live, Observation, Revision, Unclaimed, Unknown
 from reconciler.errors import UnavailableError
@@ -9,9 +10,10 @@ from reconciler.model import Desired, Status
 from reconciler.plan import Observed
 from reconciler.plan.workflows import revision_of
 from reconciler.recorded import ActiveRun, Recorded
-from reconciler.values import replace
+from reconciler.values import made, mutable, replace
 
 Looks = dict[str, tuple[int, Observation]]
+Told = dict[str, tuple[timedelta, str]]
 News = Mapping[str, Finished | Live | LetGo | Unclaimed]
 
 
@@ -22,27 +24,54 @@ def observe(
     statuses: Mapping[str, str],
     looks: Looks | None = None,
     changed: frozenset[str] | None = None,
+    *,
+    deep: bool = False,
+    told: Told | None = None,
 ) -> Observed:
     """Ask every adapter once for its unfinished runs, and for the revisions that are wanted.
 
     `looks` is what earlier passes of this process saw, under which claim. With `changed` only those runs, and those whose claim is another
-    now, are looked at again: observation costs what changed.
+    now, are looked at again: observation costs what changed. Platforms that want to be left alone are; `told` takes those that say so now.
+    `deep` looks at everything of a revision.
     """
     looks = {} if looks is None else looks
+    told = {} if told is None else told
     runs = {uid: look for uid, (claim, look) in looks.items() if _holds(recorded, uid, claim, changed)}
-    for name, claims in _by_adapter(run for uid, run in recorded.active.items() if uid not in runs).items():
+    for name, claims in _by_adapter(run for uid, run in recorded.active.items() if uid not in runs or run.adapter in recorded.pauses).items():
         adapter = adapters.get(name)
         if adapter is None:
             runs |= dict.fromkeys(claims, Unknown(f"adapter {name} is not enabled in the settings"))
+            continue
+        if name in recorded.pauses:
+            runs |= dict.fromkeys(claims, Unknown(f"{name} wants to be left alone: {recorded.pauses[name].message}"))
             continue
         try:
             runs |= adapter.observe(claims)
         except UnavailableError as error:
             runs |= dict.fromkeys(claims, Unknown(str(error)))
+            _note(told, name, error)
     looks.clear()
     looks.update({uid: (recorded.active[uid].claim, look) for uid, look in runs.items() if not isinstance(look, Unknown)})
-    deployed, absent = _revisions(desired, recorded, adapters)
-    return Observed(runs, deployed, absent, _gone(desired, recorded), statuses)
+    shelves = _Shelves()
+    if desired is not None:
+        _revisions(desired, recorded, adapters, shelves, told, deep=deep)
+    gone = _gone(desired, recorded)
+    return Observed(runs, frozenset(shelves.deployed), shelves.absent, gone, statuses, shelves.altered, shelves.unsure)
+
+
+@mutable
+class _Shelves:
+    """What is found out about revisions."""
+
+    deployed: set[str] = made(default_factory=set)
+    absent: dict[str, str] = made(default_factory=dict)
+    altered: dict[str, str] = made(default_factory=dict)
+    unsure: dict[str, str] = made(default_factory=dict)
+
+
+def _note(told: Told, name: str, error: UnavailableError) -> None:
+    if error.retry_after is not None:
+        told[name] = error.retry_after, str(error)
 
 
 def _holds(recorded: Recorded, uid: str, claim: int, changed: frozenset[str] | None) -> bool:
@@ -58,39 +87,41 @@ def _by_adapter(active: Iterable[ActiveRun]) -> dict[str, dict[str, int]]:
     return claims
 
 
-def _revisions(desired: Desired | None, recorded: Recorded, adapters: Mapping[str, Adapter]) -> tuple[frozenset[str], dict[str, str]]:
-    """Return which revisions are there, and what keeps others from running here.
-
-    Where a platform cannot be asked, what was deployed before counts as there; what is new is deployed, which does nothing to what is there.
-    """
-    before = {workflow.revision.digest for workflow in recorded.workflows.values()}
+def _revisions(desired: Desired, recorded: Recorded, adapters: Mapping[str, Adapter], shelves: _Shelves, told: Told, *, deep: bool) -> None:
+    """Find out which revisions are there: of the declared workflows, and those that runs under way are pinned to."""
     wanted: dict[str, list[Revision]] = {}
-    for workflow in () if desired is None else desired.workflows.values():
+    for workflow in desired.workflows.values():
         wanted.setdefault(workflow.adapter, []).append(revision_of(workflow))
-    deployed: frozenset[str] = frozenset()
-    absent: dict[str, str] = {}
-    for name, revisions in wanted.items():
+    pinned: dict[str, set[str]] = {}
+    for run in recorded.active.values():
+        if run.deployed and run.place == desired.place:
+            pinned.setdefault(run.adapter, set()).add(run.revision.digest)
+    for name in {**wanted, **pinned}:
+        revisions = wanted.get(name, [])
+        digests = list({**dict.fromkeys(revision.digest for revision in revisions), **dict.fromkeys(pinned.get(name, ()))})
         adapter = adapters.get(name)
         if adapter is None:
-            absent |= {revision.digest: f"adapter {name} is not enabled in the settings" for revision in revisions}
+            shelves.absent.update({revision.digest: f"adapter {name} is not enabled in the settings" for revision in revisions})
+            continue
+        if name in recorded.pauses:
+            shelves.unsure.update(dict.fromkeys(digests, f"{name} wants to be left alone: {recorded.pauses[name].message}"))
             continue
         try:
-            deployed |= adapter.deployed([revision.digest for revision in revisions])
-        except UnavailableError:
-            deployed |= before & {revision.digest for revision in revisions}
-        for revision in revisions:
-            why = adapter.missing(revision)
-            if why is not None:
-                absent[revision.digest] = why
-    return deployed, absent
+            there = adapter.deployed(digests)
+            shelves.altered.update(adapter.altered([digest for digest in digests if digest in there], deep=deep))
+            shelves.deployed |= there
+        except UnavailableError as error:
+            shelves.unsure.update(dict.fromkeys(digests, str(error)))
+            _note(told, name, error)
+        shelves.absent.update({revision.digest: why for revision in revisions if (why := adapter.missing(revision)) is not None})
 
 
 def _gone(desired: Desired | None, recorded: Recorded) -> frozenset[str]:
     """Return the folders that own something here and are no longer there."""
     if desired is None:
         return frozenset()
-    owners = {run.owner for run in recorded.runs.values()} | {workflow.owner for workflow in recorded.workflows.values()}
-    return frozenset(owner for owner in owners - {desired.folder, ""} if os.path.isabs(owner) and not os.path.isdir(owner))
+    owners = {item.owner for items in (recorded.runs, recorded.workflows, recorded.schedules) for item in items.values()}
+    return desired.released | frozenset(owner for owner in owners - {desired.folder, ""} if os.path.isabs(owner) and not os.path.isdir(owner))
 
 
 def news(recorded: Recorded, observed: Observed) -> dict[str, Finished | Live | LetGo | Unclaimed]:

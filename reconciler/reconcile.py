@@ -3,26 +3,38 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from reconciler.actions import Edit, Plan, Postpone
-from reconciler.apply import Applied, Failure, Hands, apply, record
-from reconciler.compute import Finished
+from reconciler import deploys, retrying
+from reconciler.actions import Edit, End, Notice, Plan, Postpone
+from reconciler.apply import apply, record
+from reconciler.backoff import Pause
+from reconciler.collection import collect, note_ends
+from reconciler.collection import remember as remember_keep
+from reconciler.compute import Adapter, Finished
 from reconciler.errors import UnavailableError
+from reconciler.hands import Applied, Failure, Hands
+from reconciler.instants import stamp
 from reconciler.model import Desired, Place
 from reconciler.observe import Looks, News, news, observe, settled
-from reconciler.plan import Limits, decide
+from reconciler.plan import Limits, decide, lost
+from reconciler.plan.approval import approved_objects
 from reconciler.plan.progress import dues
-from reconciler.recorded import ActiveRun, Recorded
+from reconciler.reasons import FOR_A_PERSON
+from reconciler.recorded import ActiveRun, Recorded, overrides_of
 from reconciler.relations import answering
-from reconciler.state import Store, events, messages, runs, workflows
+from reconciler.remember import remember
+from reconciler.state import Store, marks, messages, requests, runs, schedules, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
-FOR_A_PERSON = ("state-unknown", "quarantined")
 
 
 @frozen
 class Report:
-    """What one pass saw and did. `active` are the runs that had not ended when it was over, `dues` the instants at which they need a look."""
+    """What one pass saw and did.
+
+    `active` are the runs that had not ended when it was over, `dues` the instants at which something needs a look. Among these are `slots`, the next
+    ones of the schedules of each folder, and `again`, when something of this folder that failed is tried again: both need the folder.
+    """
 
     place: Place
     plan: Plan
@@ -30,6 +42,8 @@ class Report:
     ended: tuple[ActiveRun, ...] = ()
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
     dues: tuple[datetime, ...] = ()
+    slots: Mapping[str, datetime] = made(default_factory=dict)
+    again: tuple[datetime, ...] = ()
 
 
 @mutable
@@ -39,6 +53,7 @@ class Memory:
     rows: runs.KnownRows = made(default_factory=dict)
     lines: runs.KnownLines = made(default_factory=dict)
     looks: Looks = made(default_factory=dict)
+    begun: datetime | None = None
 
 
 class Reconciler:
@@ -49,7 +64,7 @@ class Reconciler:
         self._hands, self._limits, self._scope = hands, limits, scope
         self._memory = Memory() if memory is None else memory
 
-    def run_pass(
+    def run_pass(  # noqa: PLR0913  # each one is a way in which a pass may differ
         self,
         desired: Desired | None,
         *,
@@ -57,32 +72,74 @@ class Reconciler:
         show: Callable[[Plan], None] = lambda _: None,
         approved: frozenset[str] = frozenset(),
         changed: frozenset[str] | None = None,
+        eager: bool | None = None,
+        deep: bool = False,
+        assume: str = "",
+        who: str = "",
+        held: tuple[Notice, ...] = (),
+        approve: str = "",
     ) -> Report:
         """Move the world one step towards the manifests; without manifests, carry on what is known.
 
-        `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again.
+        `show` is called with the plan before it is carried out. With `changed` only these runs are looked at again. Who is `eager` tries at once what
+        failed before (by default who has no queue for slow calls: one call of a person, or of CI); `deep` looks at everything of a revision.
+        `assume` is what a person says of runs that nothing here knows of: `start` or `done`. `who` is kept with the pass. With `held` nothing of the
+        manifests is carried out, and the plan says why. `approve` is the digest of a plan whose held prunes may go.
         """
         store, clock = self._hands.store, self._hands.clock
-        recorded = load(store, desired, self._scope, self._memory.rows, self._memory.lines)
+        began_at = clock.now()
+        make_ready(store, self._hands.adapters, self._hands.progress, now=began_at)
+        place = NOWHERE if desired is None else desired.place
+        if held:
+            desired = None
+        back = Applied()
+        deploys.collect(self._hands, back)
+        recorded = self._load(desired, eager=self._hands.errands is None if eager is None else eager)
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
-        observed = observe(desired, recorded, self._hands.adapters, {}, self._memory.looks, changed)
+        observed = observe(desired, recorded, self._hands.adapters, {}, self._memory.looks, changed, deep=deep, told=back.paused)
         fresh, left = self._swept(recorded, news(recorded, observed))
         ended = record(store, recorded, fresh, now=clock.now())
+        retrying.settle(store, recorded, fresh, desired)
+        recorded = with_pauses(recorded, retrying.pause(self._hands, back.paused))
         recorded = answering(store, settled(recorded, fresh), observed)
-        observed = replace(observed, statuses=dependencies(store, recorded))  # also of runs whose end was seen just now
-        plan = decide(desired, recorded, observed, self._limits, now=clock.now(), approved=approved)
+        under_way, now = self._under_way(desired), clock.now()
+        observed = replace(observed, statuses=dependencies(store, recorded), under_way=under_way)  # also of runs whose end was just seen
+        plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved, assume=assume)
+        if approve and (more := approved_objects(place, plan, approve)):
+            plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved | more, assume=assume)
+        plan = replace(plan, held=held + plan.held) if held else plan
         show(plan)
-        place = NOWHERE if desired is None else desired.place
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
         applied.failures += left
         if desired is not None:
-            self._remember(desired, plan, applied, revision)
+            self._register(desired, plan, "" if recorded.known else assume, who)
+        history = {"who": who, "revision": revision, "began_at": began_at, "ended": len(ended) + len(applied.ended)}
+        remember(store, desired, recorded.active, plan, applied, history, now=clock.now())
         for uid in applied.told:
             self._memory.looks.pop(uid, None)
+        applied.failures[:0] = back.failures
         active = runs.active_runs(store, self._memory.rows)
         due = tuple(due for uid, run in active.items() for due in dues(run, observed.runs.get(uid)))
-        return Report(place, plan, applied, tuple(ended), active, due)
+        due += self._collect(desired, [*ended, *(action.run for action in plan.actions if isinstance(action, End))], active, applied)
+        again = tuple(retrying.dues(store, desired, now=clock.now()))
+        slots = schedules.next_instants(store)
+        return Report(place, plan, applied, tuple(ended), active, (*due, *again, *slots), schedules.next_slots(store), again)
+
+    def _load(self, desired: Desired | None, *, eager: bool) -> Recorded:
+        """Return what is remembered, with what holds back further tries."""
+        now = self._hands.clock.now()
+        if self._memory.begun is None:
+            self._memory.begun = datetime.fromisoformat(stamp(now))
+        recorded = load(self._hands.store, desired, self._scope, self._memory.rows, self._memory.lines)
+        return retrying.with_retries(self._hands.store, recorded, eager=eager, begun=self._memory.begun, now=now)
+
+    def _under_way(self, desired: Desired | None) -> frozenset[tuple[str, str]]:
+        """Return what is being deployed, after taking back what is not wanted any more."""
+        if desired is None or self._hands.errands is None:
+            return frozenset()
+        deploys.withdraw(self._hands, desired)
+        return deploys.under_way(self._hands, desired.place)
 
     def _due(self, recorded: Recorded, *, now: datetime) -> frozenset[str]:
         """Return the runs that are to be looked at again although nobody told of them: what was seen may be over by now."""
@@ -101,27 +158,76 @@ class Reconciler:
                 failures.append(Failure(f"run/{run.name}", "unavailable", str(error), again=True))
         return fresh, failures
 
-    def _remember(self, desired: Desired, plan: Plan, applied: Applied, revision: str) -> None:
-        """Keep a row of a pass that did something, and register the place at its first pass."""
+    def _register(self, desired: Desired, plan: Plan, answer: str, who: str) -> None:
+        """Register the place at its first pass."""
         store, now = self._hands.store, self._hands.clock.now()
         known = workflows.place_known(store, desired.place)
-        if known != (desired.lineage, desired.folder):
+        named = desired.place.project and (not desired.local or desired.place.project == "local")
+        if named and known != (desired.lineage, desired.folder):
             with store.transaction():
                 workflows.save_place(store, desired.place, lineage=desired.lineage, folder=desired.folder, now=now)
-        if plan.actions:
-            summary = {"changes": len(plan.changes), "failures": len(applied.failures), "rejected": len(plan.rejected), "held": len(plan.held)}
+        if self._is_new(desired, plan):
             with store.transaction():
-                events.add_pass(store, desired.place, folder=desired.folder, revision=revision, summary=summary, now=now)
+                marks.make_known(store, desired.place, desired.lineage, answer=answer, who=who, now=now)
+
+    def _collect(self, desired: Desired | None, ended: list[ActiveRun], active: Mapping[str, ActiveRun], applied: Applied) -> tuple[datetime, ...]:
+        """Remove what is no longer kept of ended runs; returns when to look again."""
+        store, now = self._hands.store, self._hands.clock.now()
+        if desired is not None:
+            remember_keep(store, desired, now=now)
+        note_ends(store, ended, now=now)
+        try:
+            due = collect(store, self._hands.adapters, active, now=now)
+        except UnavailableError as error:
+            applied.failures.append(Failure("keep", "unavailable", str(error), again=True))
+            return ()
+        return () if due is None else (due,)
+
+    def _is_new(self, desired: Desired, plan: Plan) -> bool:
+        """Say whether a place becomes known by this pass: everything in its folder could be read, and nothing of it waits for a person's answer."""
+        if plan.held and any(notice.reason == lost.REASON and notice.object.startswith("project/") for notice in plan.held):
+            return False
+        whole = desired.complete and not desired.invalid and not any(not problem.warning for problem in desired.problems)
+        return whole and not marks.is_registered(self._hands.store, desired.place, desired.lineage)
 
 
-def look(store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime) -> Plan:
-    """Return the plan of a pass without writing anything, also not what was seen."""
-    recorded = Recorded(scope=scope) if store is None else load(store, desired, scope)
+def make_ready(store: Store, adapters: Mapping[str, Adapter], say: Callable[[str], None], *, now: datetime) -> None:
+    """Have a new database take in what is proven before anything is done with it; of one that has, nothing is asked."""
+    if not marks.is_ready(store):
+        from reconciler.rebuild import prepare
+
+        prepare(store, adapters, say, now=now)
+
+
+def with_pauses(recorded: Recorded, pauses: Mapping[str, Pause]) -> Recorded:
+    """Return what is remembered with platforms that have just asked to be left alone."""
+    return replace(recorded, pauses={**recorded.pauses, **pauses}) if pauses else recorded
+
+
+def look(
+    store: Store | None, desired: Desired, hands: Hands, limits: Limits, scope: str, *, now: datetime, held: tuple[Notice, ...] = (), before: str = ""
+) -> Plan:
+    """Return the plan of a pass without writing anything, also not what was seen. `before` is where the folder was until now."""
+    begun = Recorded(known=not desired.lineage, scope=scope) if store is None else load(store, desired, scope)
+    recorded = begun if store is None else retrying.with_retries(store, begun, eager=True, begun=now, now=now)
+    recorded = _moved(recorded, before, desired.folder) if before else recorded
     observed = observe(desired, recorded, hands.adapters, {} if store is None else dependencies(store, recorded))
     recorded = settled(recorded, news(recorded, observed))
     if store is not None:
         recorded = answering(store, recorded, observed)
-    return decide(desired, recorded, observed, limits, now=now)
+    plan = decide(desired, recorded, observed, limits, now=now)
+    return replace(plan, held=held + plan.held) if held else plan
+
+
+def _moved(recorded: Recorded, before: str, folder: str) -> Recorded:
+    """Return what is remembered as it will be once the property of a folder has moved along with it."""
+    return replace(
+        recorded,
+        workflows={name: replace(known, owner=folder) if known.owner == before else known for name, known in recorded.workflows.items()},
+        schedules={name: replace(known, owner=folder) if known.owner == before else known for name, known in recorded.schedules.items()},
+        runs={name: run._replace(owner=folder) if run.owner == before else run for name, run in recorded.runs.items()},
+        active={uid: replace(run, owner=folder) if run.owner == before else run for uid, run in recorded.active.items()},
+    )
 
 
 def next_due(dues: Sequence[datetime], after: datetime) -> datetime | None:
@@ -133,17 +239,21 @@ def load(store: Store, desired: Desired | None, scope: str, known: runs.KnownRow
     """Return what is remembered of a place, and every run that has not ended."""
     active = runs.active_runs(store, known)
     told = messages.messages_of_active(store)
+    asked = requests.standing_requests(store)
+    recorded = Recorded(active=active, scope=scope, messages=told, asked=asked, overrides=overrides_of(asked))
     if desired is None:
-        return Recorded(active=active, scope=scope, messages=told)
-    declared = workflows.known_workflows(store, desired.place)
-    return Recorded(declared, runs.latest_runs(store, desired.place, lines), active, scope=scope, messages=told)
+        return recorded
+    declared, known_schedules = workflows.known_workflows(store, desired.place), schedules.known_schedules(store, desired.place)
+    no_stranger = marks.is_known(store, desired.place, desired.lineage)
+    latest = runs.latest_runs(store, desired.place, lines)
+    return replace(recorded, workflows=declared, runs=latest, schedules=known_schedules, known=no_stranger)
 
 
 def dependencies(store: Store, recorded: Recorded) -> dict[str, str]:
     """Return the statuses of the runs that pending ones wait for."""
     found = {}
     for run in recorded.active.values():
-        for other in run.facts.get("depends_on", ()):
+        for other in (*run.facts.get("depends_on", ()), *run.facts.get("follows", ())):
             name = other.removeprefix("run/")
             status = runs.status_of(store, run.place, name)
             if status is not None:

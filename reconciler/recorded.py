@@ -1,13 +1,17 @@
 """What is remembered of workflows and runs: the second of the three things that a plan is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from reconciler.backoff import Pause, Tried
 from reconciler.compute import Revision
 from reconciler.digest import Json
 from reconciler.model import TERMINAL, Place, Source, Status
 from reconciler.values import frozen, made
+
+# The token of a rerun that the journal of an older program does not tell: whatever the manifest says counts as done.
+UNKNOWN_TOKEN = "(unknown)"  # noqa: S105
 
 
 class RunLine(NamedTuple):
@@ -72,6 +76,8 @@ class ActiveRun:
     source: Source = Source("", 0)
     deployed: bool = True
     origin: Mapping[str, Any] = made(default_factory=dict)
+    suspended_by: str = ""
+    rerun: str = ""
 
 
 def pending_run(*, created_at: datetime, **facts: Any) -> ActiveRun:
@@ -90,6 +96,25 @@ class KnownWorkflow:
     revision: Revision
     facts: Mapping[str, Json]
     source: Source
+
+
+@frozen
+class KnownSchedule:
+    """A schedule as a pass last applied it.
+
+    Slots up to `since` are over, `next_at` is the first one after it (empty: none is to come) and `last_slot` the last one that made a run (empty:
+    none); these are instants as tables carry them.
+    """
+
+    name: str
+    owner: str
+    spec: Mapping[str, Json]
+    labels: Mapping[str, str]
+    source: Source
+    suspended: bool
+    since: str
+    next_at: str
+    last_slot: str
 
 
 @frozen
@@ -150,6 +175,17 @@ class Rerun:
 
 
 @frozen
+class KnownPlace:
+    """A place that a pass has worked on: the folder that holds it, the branches that the last pass may have been on, and why it is held."""
+
+    place: Place
+    lineage: str
+    folder: str
+    branches: frozenset[str] = frozenset()
+    held: str = ""
+
+
+@frozen
 class Override:
     """What a person asked of an object by command: it holds until the manifest's own field is no longer `declared`."""
 
@@ -158,6 +194,31 @@ class Override:
     who: str
     why: str
     at: datetime
+    id: int = 0
+
+
+@frozen
+class Asked:
+    """A request by command that is not done, or still holds: `declared` is what the manifest's own field said when it was made."""
+
+    id: int
+    place: Place
+    object: str
+    verb: str
+    who: str
+    at: datetime
+    why: str = ""
+    declared: bool = False
+    uid: str = ""
+
+
+def overrides_of(asked: Iterable[Asked]) -> dict[tuple[Place, str], Override]:
+    """Return which objects are suspended or resumed by command: the latest request about each one."""
+    return {
+        (one.place, one.object): Override(one.verb == "suspend", one.declared, one.who, one.why, one.at, one.id)
+        for one in asked
+        if one.verb in ("suspend", "resume")
+    }
 
 
 @frozen
@@ -173,6 +234,10 @@ class Recorded:
     family: Family = made(default_factory=Family)
     reruns: tuple[Rerun, ...] = ()
     overrides: Mapping[tuple[Place, str], Override] = made(default_factory=dict)
+    schedules: Mapping[str, KnownSchedule] = made(default_factory=dict)
+    tried: Mapping[tuple[Place, str], Tried] = made(default_factory=dict)
+    pauses: Mapping[str, Pause] = made(default_factory=dict)
+    asked: tuple[Asked, ...] = ()
 
     def suspended(self, place: Place, about: str, *, declared: bool) -> bool:
         """Say whether an object (`kind/name`) is suspended: by command, or as its manifest declares."""

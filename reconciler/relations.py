@@ -10,7 +10,7 @@ from reconciler.model import Place
 from reconciler.plan import Observed
 from reconciler.plan.family import asks_of, child_name
 from reconciler.recorded import ActiveRun, ChildRun, Family, KnownWorkflow, Recorded, Rerun, RunLine
-from reconciler.state import Store, events, runs, workflows
+from reconciler.state import Store, requests, runs, workflows
 from reconciler.values import replace
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -20,7 +20,7 @@ def answering(store: Store, recorded: Recorded, observed: Observed) -> Recorded:
     """Return what is remembered with everything that open requests of runs, and of people, are answered from."""
     asks = [(run, ask) for uid, run in recorded.active.items() for ask in asks_of(observed.runs.get(uid))]
     parents = _ended_parents(store, recorded)
-    reruns = tuple(_rerun(store, *request) for request in events.open_requests(store, "rerun"))
+    reruns = tuple(_rerun(store, *request) for request in requests.open_requests(store, "rerun"))
     if not (asks or parents or reruns):
         return recorded
     return replace(recorded, family=_family(store, asks, parents), reruns=reruns)

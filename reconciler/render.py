@@ -9,12 +9,15 @@ from typing import Any
 
 from reconciler.actions import Change, Notice, Plan
 from reconciler.duration import format_duration
+from reconciler.recorded import Asked
 
 _CODES = {"green": "32", "red": "31", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
 _SYMBOLS = {"+": "green", "~": "yellow", "-": "red", ">": "blue", "!": "red", "=": "dim"}
 _STATUSES = {"completed": "green", "failed": "red", "canceled": "yellow", "skipped": "yellow", "running": "blue", "canceling": "yellow"}
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SHORT = 100
+_ASKED = {"suspend": "suspended", "resume": "resumed", "cancel": "canceled", "rerun": "run again"}
+_WIDEST = 100
 _MOST_STEPS, _FIRST_STEPS = 60, 20
 
 
@@ -54,15 +57,25 @@ def head_line(what: str, source: Mapping[str, Any]) -> str:
     return f"{what}: {plain(source['folder'])}  project {source['project']}  environment {source['environment']}{git}"
 
 
-def plan_lines(plan: Plan, paint: Paint) -> list[str]:
-    """Return a plan, one line an object, and what is rejected, held or has drifted below it."""
+def plan_lines(plan: Plan, paint: Paint, now: datetime | None = None) -> list[str]:
+    """Return a plan, one line an object, and below it what is rejected or held, has drifted, or was asked for by command and holds."""
     rows = [_change_row(change) for change in plan.changes]
     lines = aligned(rows, paint)
     for title, notices, symbol in (("Rejected", plan.rejected, "!"), ("Held", plan.held, "!"), ("Drift", plan.drift, "~")):
         if notices:
             lines.append(f"{title}:")
-            lines += aligned([_notice_row(symbol, notice) for notice in notices], paint)
+            for row, notice in zip(aligned([_notice_row(symbol, notice) for notice in notices], paint), notices, strict=True):
+                lines += [row, *(f"      {plain(line)}" for line in notice.message.splitlines()[1:])]
+    if plan.asked:
+        lines.append("Requests:")
+        lines += aligned([("=", asked.object, _ASKED.get(asked.verb, asked.verb), asked_text(asked, now)) for asked in plan.asked], paint)
     return lines
+
+
+def asked_text(asked: Asked, now: datetime | None) -> str:
+    """Say who asked for something, when and why: `by ana 2h ago: the database is down`."""
+    when = f"at {asked.at:%Y-%m-%dT%H:%M:%SZ}" if now is None else f"{format_duration(now - asked.at)} ago"
+    return f"by {plain(asked.who)} {when}{f': {one_line(asked.why)}' if asked.why else ''}"
 
 
 def _change_row(change: Change) -> tuple[str, ...]:
@@ -70,7 +83,7 @@ def _change_row(change: Change) -> tuple[str, ...]:
 
 
 def _notice_row(symbol: str, notice: Notice) -> tuple[str, ...]:
-    return (symbol, notice.object, notice.reason, plain(notice.message), _where(notice.source.file, notice.source.line))
+    return (symbol, notice.object, notice.reason, plain(notice.message.partition("\n")[0]), _where(notice.source.file, notice.source.line))
 
 
 def _where(file: str, line: int) -> str:
@@ -81,7 +94,7 @@ def aligned(rows: Sequence[tuple[str, ...]], paint: Paint) -> list[str]:
     """Return rows as columns; the first column is a symbol and gives the colour."""
     if not rows:
         return []
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [min(_WIDEST, max(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
@@ -141,12 +154,14 @@ def run_lines(run: Mapping[str, Any], paint: Paint, now: datetime) -> list[str]:
         ("place", f"project {meta['project']}  environment {meta['environment']}"),
         ("declared", meta["source"]),
         ("child of", f"run/{meta['parent']}" if meta.get("parent") else ""),
+        ("slot", _slot_line(meta.get("schedule"))),
         ("incarnation", f"{run['incarnation']}, attempt {run['attempt']}, {plural(run['claims'], 'claim')}, uid {meta['uid']}"),
         ("input", one_line(meta["input_text"])),
         ("started", _instant_line(run["started_at"], now)),
         (
             "ended",
-            _instant_line(run["completed_at"], now) + (f", took {lasted(run['started_at'], run['completed_at'])}" if run["completed_at"] else ""),
+            _instant_line(run["completed_at"], now)
+            + (f", took {lasted(run['started_at'], run['completed_at'])}" if run["completed_at"] and run["started_at"] else ""),
         ),
         ("due", _due_line(meta.get("due_at"), now)),
         ("output", one_line(meta["output_text"], 400) if run["status"] == "completed" else ""),
@@ -174,6 +189,13 @@ def run_lines(run: Mapping[str, Any], paint: Paint, now: datetime) -> list[str]:
         lines += ["", *[f"  {line}" for line in shown]]
     lines += [f"  warning: {plain(warning)}" for warning in meta.get("warnings", ())]
     return lines
+
+
+def _slot_line(origin: Mapping[str, Any] | None) -> str:
+    if not origin:
+        return ""
+    by_hand = ", started by hand" if origin.get("manual") else ", of a backfill" if origin.get("backfill") else ""
+    return f"{origin['slot']} of schedule/{origin['name']}{by_hand}"
 
 
 def _instant_line(text: str | None, now: datetime) -> str:

@@ -3,35 +3,37 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from reconciler import follow, git, manifests
+from reconciler import follow, installation, manifests, tombstones
 from reconciler.actions import Plan
-from reconciler.apply import Hands
 from reconciler.clock import Clock
 from reconciler.compute import Adapter, Progress
 from reconciler.config import Settings
 from reconciler.digest import Json
-from reconciler.errors import InvalidError, RejectedError, UsageError
+from reconciler.errands import Errands
+from reconciler.errors import DamagedStateError, InvalidError, RejectedError, UsageError
+from reconciler.ground import PROJECT_FILE, Approach, Ground, Missed, hold_ground, pass_over, read_folder, source_of, written
+from reconciler.hands import Failure, Hands
 from reconciler.instants import stamp
 from reconciler.locks import FileLock, loop_lock
 from reconciler.model import Code, Desired, Place
 from reconciler.plan import Limits
-from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, needs_manifests_again, next_due
+from reconciler.plan.approval import digest_of_plan
+from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, make_ready, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
 from reconciler.registry import Adapters
 from reconciler.relations import input_fault
 from reconciler.secret import resolve
-from reconciler.state import Store, named_errors, open_store, read_store, runs, workflows
+from reconciler.state import Store, marks, move_aside, named_errors, open_store, places, read_store, runs, store_in_memory, workflows
 from reconciler.unavailable import with_remarks
-from reconciler.values import frozen, made, mutable
+from reconciler.values import frozen, made, mutable, replace
 
-PROJECT_FILE = "ty-openworkflow.yaml"
-_PATIENCE = 30.0
+PATIENCE = 30.0
 
 
 Show = Callable[[Desired, Mapping[str, Any], Plan, float], None]
@@ -51,7 +53,8 @@ class View:
 class Passed:
     """What `reconcile` did: a report for each place, the runs it waited for, and whether they ended in time.
 
-    A command that is `about` one object (`run/x`) answers for that one only.
+    A command that is `about` one object (`run/x`) answers for that one only. `halted` are the places of which nothing is carried out, `again` says
+    when to look at a folder again.
     """
 
     reports: list[Report] = made(default_factory=list)
@@ -61,6 +64,17 @@ class Passed:
     in_time: bool = True
     about: str | None = None
     active: Mapping[str, ActiveRun] = made(default_factory=dict)
+    halted: set[Place] = made(default_factory=set)
+    again: dict[Path, datetime] = made(default_factory=dict)
+
+    def take(self, folder: Path, ground: Ground, report: Report) -> None:
+        """Add what came of one pass over a place of a folder."""
+        self.reports.append(report)
+        self.desired.append(ground.desired)
+        if ground.held:
+            self.halted.add(ground.desired.place)
+        if ground.due_at is not None:
+            self.again[folder] = min(ground.due_at, self.again.get(folder, ground.due_at))
 
     @property
     def held(self) -> bool:
@@ -70,7 +84,17 @@ class Passed:
     @property
     def failed(self) -> bool:
         """Say whether an action did not work, or an object could not be carried out here."""
-        wrong = ("conflict", "workflow-missing", "runtime-missing", "input-too-large", "edited-after-start", "child-workflow-missing", "signal-sent")
+        wrong: tuple[str, ...] = (
+            "conflict",
+            "workflow-missing",
+            "runtime-missing",
+            "input-too-large",
+            "edited-after-start",
+            "child-workflow-missing",
+            "signal-sent",
+            "time-zone-missing",
+        )
+        wrong += ("deploy-failed", "stalled", "unavailable")
         objects = [failure.object for report in self.reports for failure in report.applied.failures]
         objects += [notice.object for report in self.reports for notice in report.plan.rejected if notice.reason in wrong]
         return any(self.about in (None, name) for name in objects)
@@ -85,7 +109,10 @@ class Service:
         self.project, self.environment = project, environment
         self.data_dir = Path(settings.data_dir)
         self.local = self.data_dir / "manifests"
+        self.errands: Errands | None = None  # a loop sets one: its passes wait for no slow call
         self._memory = Memory()
+        self._missed = Missed()
+        self._fetched: Any = None
         self._loaders: dict[tuple[Path, Any], Any] = {}
         self._kept: Store | None = None
         self.is_loop = False
@@ -110,29 +137,39 @@ class Service:
 
     # Folders and manifests
 
-    def folder(self, given: str | None) -> Path:
-        """Return the folder that is meant: the argument, else the nearest one with a project file, else the local one."""
+    def folder(self, given: str | None, *, committed: bool = False) -> Path:
+        """Return the folder that is meant: the argument, else the nearest one with a project file, else the local one.
+
+        A folder that is known need not be there any more, and one that is `committed` need not be in the work tree.
+        """
         if given is not None:
             folder = Path(given).expanduser()
-            if not folder.is_dir():
+            path = folder.resolve() if ".." in folder.parts else Path(os.path.abspath(folder))
+            if not folder.is_dir() and not committed and not self._holds(path):
                 message = f"{given} is not a folder" if folder.exists() else f"{given} does not exist"
                 raise UsageError(message)
-            return Path(os.path.abspath(folder))  # a link is kept as the name of what it leads to, whichever that is now
+            return path
         here = _here()
         for folder in (here, *here.parents):
             if (folder / PROJECT_FILE).is_file():
                 return folder
         return self.local
 
-    def desired(self, folder: Path, *, writing: bool) -> list[Desired]:
-        """Return what a folder declares, for each place; the local folder may be of several, and need not exist."""
+    def _holds(self, folder: Path) -> bool:
+        """Say whether a folder holds a place, so that it is missed when it is not there."""
+        with self.reading() as store:
+            return store is not None and bool(places.places_in(store, str(folder)))
+
+    def desired(self, folder: Path, *, writing: bool, tree: Path | None = None, waits: bool = True) -> list[Desired]:
+        """Return what a folder declares, for each place; the local folder may be of several, and need not exist. `tree` has the files of a commit."""
         options = manifests.LoadOptions(
             environment=self.environment or self.settings.environment or None,
             default_adapter=self.settings.default_adapter,
             enabled_adapters=self.enabled,
             cache_dir=self.data_dir / "cache",
             write_cache=writing and not self.is_loop,
-            wait_unstable=not self.is_loop,
+            wait_unstable=waits and not self.is_loop,
+            tree=tree,
         )
         if folder == self.local:
             return [with_remarks(one) for one in self._loader(folder, options._replace(local=True)).load_local()] if folder.is_dir() else []
@@ -142,8 +179,32 @@ class Service:
             raise UsageError(message)
         return [desired]
 
+    def _grounds(self, folder: Path, store: Store | None, approach: Approach, *, writing: bool) -> list[Ground]:
+        """Return what a folder declares for each place, with what holds it."""
+        if folder == self.local:
+            found = self.desired(folder, writing=writing) if store is None or not writing else self._declared(folder, store)
+            return [hold_ground(Ground(desired), store, self.clock, approach) for desired in found]
+        if approach.ref:
+            from reconciler.committed import read_commit
+
+            keep = self.data_dir / "git" if writing else None
+            return read_commit(folder, lambda tree: self.desired(folder, writing=writing, tree=tree), store, self.clock, approach, keep)
+        return read_folder(folder, partial(self.desired, folder, writing=writing, waits=approach.patient), store, self.clock, approach, self._missed)
+
+    def _pull(self, folders: Sequence[Path], approach: Approach) -> list[Failure]:
+        """Fetch what is to be read from a commit; returns what did not work."""
+        if approach.pull is None:
+            return []
+        from reconciler import committed
+
+        self._fetched = self._fetched or committed.Fetched()
+        return committed.pull([folder for folder in folders if folder != self.local], approach, self._fetched)
+
     def _loader(self, folder: Path, options: manifests.LoadOptions) -> manifests.Manifests:
-        """Return what reads a folder: a loop reads it again and again."""
+        """Return what reads a folder: a loop reads it again and again; a commit is read until another one takes its place."""
+        if options.tree is not None:
+            for known in [known for known in self._loaders if known[0] == folder and known[1].tree not in (None, options.tree)]:
+                self._loaders.pop(known).save()
         if (folder, options) not in self._loaders:
             self._loaders[folder, options] = manifests.Manifests(folder, options)
         loader: manifests.Manifests = self._loaders[folder, options]
@@ -153,54 +214,37 @@ class Service:
         """Return the same program for another project and environment."""
         other = Service(self.settings, self.clock, self.progress, project=project, environment=environment)
         other.__dict__["adapters"] = self.adapters
+        other.errands = self.errands
         other._memory, other._loaders, other._kept, other.is_loop = self._memory, self._loaders, self._kept, self.is_loop
+        other._missed, other._fetched = self._missed, self._fetched
         return other
-
-    def source(self, desired: Desired, *, dirty: bool) -> dict[str, Any]:
-        """Return where a plan comes from."""
-        head = git.head_of(Path(desired.folder))
-        facts: dict[str, Any] = {"folder": shown(desired.folder), "project": desired.place.project, "environment": desired.place.environment}
-        if head is not None:
-            facts |= {"branch": head.branch, "commit": head.commit, "dirty": git.is_dirty(Path(desired.folder)) if dirty else None}
-        return facts
 
     # State
 
     @cached_property
     def scope(self) -> str:
         """The random id of this installation; empty where nothing was ever written."""
-        try:
-            return (self.data_dir / "installation").read_text().strip()
-        except (FileNotFoundError, NotADirectoryError):
-            return ""
-
-    def _make_scope(self) -> None:
-        """Make the id of this installation, in a file of its own, so that it outlives the database."""
-        path = self.data_dir / "installation"
-        if path.exists():
-            return
-        import secrets
-
-        temporary = path.with_suffix(f".{os.getpid()}")
-        with open(temporary, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(secrets.token_hex(8) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(temporary, path)  # the first one counts
-        temporary.unlink()
-        self.__dict__.pop("scope", None)
+        return installation.scope_of(self.data_dir)
 
     @contextmanager
     def writing(self, who: str) -> Iterator[Store]:
         """Hold the pass lock, with the database open."""
-        _private(self.data_dir)
-        with FileLock(self.data_dir / "lock").held(who, _PATIENCE):
-            self._make_scope()
+        private(self.data_dir)
+        with FileLock(self.data_dir / "lock").held(who, PATIENCE):
+            if installation.check(self.data_dir):
+                self.progress("the state was another machine's: it goes on here (CI)")
+            if installation.make_scope(self.data_dir):
+                self.__dict__.pop("scope", None)
             store = self._open()
             try:
                 with named_errors(store.path):
+                    make_ready(store, self.adapters, self.progress, now=self.clock.now())
                     yield store
+            except DamagedStateError as error:
+                self._kept = None
+                store.close()
+                self._move_aside(error)
+                raise
             finally:
                 if store is not self._kept:
                     store.close()
@@ -212,7 +256,11 @@ class Service:
             return kept
         if kept is not None:
             kept.close()
-        store = open_store(self.data_dir)
+        try:
+            store = open_store(self.data_dir)
+        except DamagedStateError as error:
+            self._move_aside(error)
+            store = open_store(self.data_dir)
         if self.is_loop:
             self._kept = store
             self._memory = Memory()
@@ -226,11 +274,16 @@ class Service:
             self._kept.close()
             self._kept = None
 
+    def _move_aside(self, why: DamagedStateError) -> None:
+        moved = move_aside(self.data_dir, f"damaged-{self.moment()}")
+        told = str(why).partition(":")[0]
+        self.progress(f"{told}: moved to {moved}, and rebuilt from what run folders and tombstones prove")
+
     @contextmanager
     def reading(self) -> Iterator[Store | None]:
         """Open the database without writing anything; None if there is none."""
         _check_is_folder(self.data_dir)
-        store = read_store(self.data_dir)
+        store = self._proven(read_store(self.data_dir))
         if store is None:
             yield None
             return
@@ -240,9 +293,21 @@ class Service:
         finally:
             store.close()
 
+    def _proven(self, store: Store | None) -> Store | None:
+        """Return a database with what the platforms can prove: the one that is there, else one in memory, since looking writes nothing."""
+        if store is not None and marks.mark(store, marks.REBUILT) is not None:
+            return store
+        if not ((self.data_dir / tombstones.NAME).exists() or any(next(adapter.found(), None) for adapter in self.adapters.values())):
+            return store
+        from reconciler.rebuild import rebuild
+
+        fresh = store_in_memory(self.data_dir, store)
+        rebuild(fresh, self.adapters, lambda _: None, now=self.clock.now())
+        return fresh
+
     def _hands(self, store: Store) -> Hands:
         limits = {"value": self.settings.limits.value, "calls": self.settings.limits.calls, "journal": self.settings.limits.journal}
-        return Hands(store, self.adapters, self.clock, manifests.read_code, self._run_environment, limits, self.progress)
+        return Hands(store, self.adapters, self.clock, manifests.read_code, self._run_environment, limits, self.progress, self.errands, self.scope)
 
     def _run_environment(self, run: ActiveRun) -> dict[str, str]:
         """Return the variables of a run's workflow, secrets looked up now."""
@@ -253,18 +318,22 @@ class Service:
 
     # Plans and passes
 
-    def plan(self, folder: Path) -> list[View]:
-        """Return the plans of a folder; nothing at all is written."""
+    def plan(self, folder: Path, approach: Approach = Approach()) -> list[View]:  # noqa: B008
+        """Return the plans of a folder; nothing at all is written, unless something is to be fetched. Raises UnavailableError."""
+        for trouble in self._pull([folder], approach):
+            self.progress(trouble.message)
         views = []
-        for desired in self.desired(folder, writing=False):
-            begin = time.perf_counter()
-            with self.reading() as store:
+        with self.reading() as store:
+            for ground in self._grounds(folder, store, approach, writing=False):
+                begin, desired = time.perf_counter(), ground.desired
                 hands = self._hands(store)  # type: ignore[arg-type]  # looking only reads
-                plan = look(store, desired, hands, self.limits, self.scope, now=self.clock.now())
-            views.append(View(desired, plan, self.source(desired, dirty=True), time.perf_counter() - begin))
+                now = self.clock.now()
+                plan = look(store, desired, hands, self.limits, self.scope, now=now, held=ground.held, before=ground.before)
+                source = source_of(ground, shown(desired.folder), dirty=not approach.ref) | ({"dirty": False} if approach.ref else {})
+                views.append(View(desired, plan, source, time.perf_counter() - begin))
         return views
 
-    def reconcile(
+    def reconcile(  # noqa: PLR0913  # each one is a way in which a pass may differ
         self,
         folders: Sequence[Path],
         who: str,
@@ -273,46 +342,84 @@ class Service:
         only: frozenset[str] | None = None,
         approved: frozenset[str] = frozenset(),
         changed: frozenset[str] | None = None,
+        eager: bool | None = None,
+        deep: bool = False,
+        approach: Approach = Approach(),  # noqa: B008
     ) -> Passed:
         """Run one pass over each folder (and with none over what is known), and return what came of it.
 
-        With `changed` only these runs are looked at again. Beside a living loop it is the loop that makes the pass.
+        With `changed` only these runs are looked at again; `eager` and `deep` as for `run_pass`. Beside a living loop it is the loop that makes the
+        pass. Where the database turns out to be damaged, it was moved aside, and the pass is made over a new one.
         """
         if not self.is_loop and loop_lock(self.data_dir).busy():
-            handed = self._asked(folders, who, show, only, approved)
+            handed = self._asked(folders, who, show, only, approved, approach)
             if handed is not None:
                 return handed
-        passed = Passed()
+        options: dict[str, Any] = {"only": only, "approved": approved, "changed": changed, "eager": eager, "deep": deep, "approach": approach}
+        try:
+            return self._reconcile(folders, who, show, **options)
+        except DamagedStateError:
+            self._memory = Memory()
+            return self._reconcile(folders, who, show, **{**options, "changed": None})
+
+    def _reconcile(  # noqa: PLR0913
+        self,
+        folders: Sequence[Path],
+        who: str,
+        show: Show,
+        *,
+        only: frozenset[str] | None,
+        approved: frozenset[str],
+        changed: frozenset[str] | None,
+        eager: bool | None,
+        deep: bool,
+        approach: Approach,
+    ) -> Passed:
+        approach = replace(approach, patient=approach.patient and not self.is_loop)
+        failed, passed = self._pull(folders, approach), Passed()
         with self.writing(who) as store:
             reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
             for folder in folders:
-                for desired in self._declared(folder, store):
-                    begin = time.perf_counter()
-                    source = self.source(desired, dirty=False)
+                for ground in self._grounds(folder, store, approach, writing=True):
+                    begin, source = time.perf_counter(), source_of(ground, shown(ground.desired.folder), dirty=False)
+                    told = partial(_tell, show, ground.desired, source, begin)
                     revision = f"{source.get('branch', '')}@{source.get('commit', '')}"
-                    told = partial(_tell, show, desired, source, begin)
-                    report = reconciler.run_pass(desired, revision=revision, show=told, approved=approved, changed=changed)
-                    passed.reports.append(report)
-                    passed.desired.append(desired)
-                    self._forget_finished(desired, store)
+                    run_pass = partial(reconciler.run_pass, revision=revision, show=told, approved=approved, changed=changed, eager=eager, deep=deep)
+                    run_pass = partial(run_pass, approve=approach.approve, assume=approach.assume, who=self._signed(who))
+                    report = pass_over(store, ground, run_pass, self.clock)
+                    report.applied.failures += failed
+                    failed = []
+                    passed.take(folder, ground, report)
+                    self._forget_finished(ground.desired, store)
             if not folders:
-                passed.reports.append(reconciler.run_pass(None, changed=changed))
+                passed.reports.append(reconciler.run_pass(None, changed=changed, eager=eager, who=self._signed(who)))
             passed.active = runs.active_runs(store, self._memory.rows)
         declared = {(desired.place, name) for desired in passed.desired for name in desired.runs}
-        mine = {run.uid for run in passed.active.values() if (run.place, run.name) in declared and (only is None or run.name in only)}
+        owners = {(desired.place, f"schedule/{name}") for desired in passed.desired for name in desired.schedules} if only is None else set()
+        mine = {
+            run.uid
+            for run in passed.active.values()
+            if ((run.place, run.name) in declared and (only is None or run.name in only)) or (run.place, run.owner) in owners
+        }
         ended = {run.uid for report in passed.reports for run in report.ended if (run.place, run.name) in declared}
         begun = {uid for report in passed.reports for uid in (*report.applied.started, *report.applied.ended)}
         passed.wanted = frozenset(mine)
         passed.started = frozenset(mine | ended | begun)
         return passed
 
-    def _asked(self, folders: Sequence[Path], who: str, show: Show, only: frozenset[str] | None, approved: frozenset[str]) -> Passed | None:
+    def _signed(self, who: str) -> str:
+        """Return what is kept of who runs a pass; those who ask a loop have signed already."""
+        return who if self.is_loop else by(who)
+
+    def _asked(
+        self, folders: Sequence[Path], who: str, show: Show, only: frozenset[str] | None, approved: frozenset[str], approach: Approach
+    ) -> Passed | None:
         """Let the living loop make a pass; None if it has ended meanwhile."""
         from reconciler import beside
         from reconciler.handover import Wish
 
         words = None if only is None else tuple(sorted(only))
-        wish = Wish(tuple(map(str, folders)), who, words, tuple(sorted(approved)), self.project, self.environment)
+        wish = Wish(tuple(map(str, folders)), by(who), words, tuple(sorted(approved)), self.project, self.environment, written(approach))
         told = beside.ask(self.data_dir, wish, self.clock)
         if told is None:
             return None
@@ -328,15 +435,16 @@ class Service:
         found = self.desired(folder, writing=True)
         if folder == self.local:
             places, owned = {desired.place for desired in found}, workflows.places_of(store, str(folder))
-            found += [Desired(str(folder), place) for place in owned if place not in places]
+            found += [Desired(str(folder), place, local=True) for place in owned if place not in places]
             return [desired for desired in found if desired.files or desired.problems or desired.place in owned] or found[:1]
         return found
 
     def register_new(self, folder: Path, lineage: str) -> None:
         """Remember the place of a new project, so that its own first pass is no loss of state."""
         with self.writing("init") as store, store.transaction():
-            place = Place(self.desired(folder, writing=False)[0].place.project, "default")
+            place = self.desired(folder, writing=False)[0].place
             workflows.save_place(store, place, lineage=lineage, folder=str(folder), now=self.clock.now())
+            marks.make_known(store, place, lineage, answer="init", who=person(), now=self.clock.now())
 
     def _forget_finished(self, desired: Desired, store: Store) -> None:
         """Remove the manifests that `start` wrote for runs that have ended: they leave a tombstone, not a file."""
@@ -363,14 +471,15 @@ class Service:
                 passed.in_time = in_time
                 return passed
             timeout = None if timeout is None else timeout - timedelta(seconds=time.monotonic() - began)
-        again = list(passed.desired) if any(needs_manifests_again(report.plan) for report in passed.reports) else []
+        again = [desired for desired in passed.desired if desired.place not in passed.halted]
+        again = again if any(needs_manifests_again(report.plan) for report in passed.reports) else []
 
         def next_pass(changed: frozenset[str] | None) -> Report:
             with self.writing(who) as store:
                 reconciler = Reconciler(self._hands(store), self.limits, self.scope, self._memory)
                 for desired in again:
-                    seen(reconciler.run_pass(desired))
-                report = reconciler.run_pass(None, changed=changed)
+                    seen(reconciler.run_pass(desired, eager=False, who=by(who)))
+                report = reconciler.run_pass(None, changed=changed, eager=False, who=by(who))
                 for desired in passed.desired:
                     if report.ended:
                         self._forget_finished(desired, store)
@@ -402,6 +511,10 @@ class Service:
         )
         raise RejectedError(message)
 
+    def means(self, place: Place) -> bool:
+        """Say whether a place may be meant: --project and --env say which."""
+        return self.project in (None, place.project) and self.environment in (None, place.environment)
+
     def check_input(self, place: Place, workflow: str, value: Json) -> None:
         """Check an input against the schema of a deployed workflow. Raises InvalidError."""
         with self.reading() as store:
@@ -414,22 +527,30 @@ class Service:
         """Return the present instant as files carry it."""
         return stamp(self.clock.now())
 
+    def moment(self) -> str:
+        """Return the present instant as names of files carry it."""
+        return f"{self.now_text()[:19].replace(':', '').replace('-', '').lower()}z"
+
     def read_code(self, code: Code) -> Mapping[str, bytes]:
         """Return the bytes of a workflow's code."""
         return manifests.read_code(code)
 
 
 def _tell(show: Show, desired: Desired, source: Mapping[str, Any], begin: float, plan: Plan) -> None:
-    show(desired, source, plan, time.perf_counter() - begin)
+    seconds = time.perf_counter() - begin
+    show(desired, {**source, "digest": digest_of_plan(desired.place, plan)}, plan, seconds)
 
 
 def person() -> str:
     """Return who asks."""
-    import getpass
+    import pwd
 
+    named = next((os.environ[name] for name in ("LOGNAME", "USER") if os.environ.get(name)), None)
+    if named is not None:
+        return named
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return f"uid {os.getuid()}"
 
 
@@ -437,6 +558,11 @@ def _here() -> Path:
     """Return the present folder as its name was typed, where the shell knows it."""
     typed = Path(os.environ.get("PWD", ""))
     return typed if typed.is_absolute() and typed.is_dir() and typed.samefile(".") else Path.cwd()
+
+
+def by(who: str) -> str:
+    """Return what is kept of who ran a pass: the command, and the person or CI."""
+    return f"{who} ({'CI' if os.environ.get('CI') == 'true' else person()})"
 
 
 def shown(folder: str) -> str:
@@ -448,7 +574,7 @@ def shown(folder: str) -> str:
     return str(relative)
 
 
-def _private(folder: Path) -> None:
+def private(folder: Path) -> None:
     """Make the data folder, for its owner only. Raises InvalidError if that cannot be."""
     _check_is_folder(folder)
     try:

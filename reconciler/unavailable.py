@@ -13,11 +13,6 @@ def with_remarks(desired: Desired) -> Desired:
 
 
 def _remarks(desired: Desired) -> Iterator[Problem]:
-    for name, schedule in desired.schedules.items():
-        yield _remark(schedule.source, f"schedule/{name}", "/kind", "schedules are not available yet in this version: it makes no runs")
-    for name, workflow in desired.workflows.items():
-        if workflow.keep:
-            yield _remark(workflow.source, f"workflow/{name}", "/spec/keep", "collection is not available yet in this version: everything is kept")
     for name, run in desired.runs.items():
         if run.task not in (None, False):
             yield _remark(run.source, f"run/{name}", "/spec/task", "TaskYou is not available yet in this version: the run has no task")

@@ -6,32 +6,37 @@ from typing import Any
 
 from reconciler.actions import Plan
 from reconciler.compute import Adapter, Finished, Gone, LetGo, Live, Observation, Quarantined, Unclaimed, Unknown
-from reconciler.digest import Json, digest_of
+from reconciler.digest import Json
 from reconciler.errors import DamagedError, UnavailableError
 from reconciler.history import IN_DOUBT, Call, History
 from reconciler.journal import decode_json, encode_json
-from reconciler.model import TERMINAL
+from reconciler.model import TERMINAL, Place
+from reconciler.plan.approval import digest_of_plan
 from reconciler.plan.family import child_name
+from reconciler.reasons import let_go_reason, reason_of_end
+from reconciler.standing import Standing, asked_view, reason_in, run_conditions, workflow_conditions
 
 FORMAT = 1
 
 
-def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> dict[str, Json]:
+def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime, known: Standing | None = None) -> dict[str, Json]:
     """Return one run as `status RUN --json` shows it: what is remembered, brought up to date from its journal."""
     facts = dict(row)
+    known = Standing() if known is None else known
     history, seen = _look(row, adapter)
     reason, message = facts["reason"], facts["message"]
     status, due_at, completed_at = facts["status"], facts["due_at"], facts["completed_at"]
     output, error = loads(facts["output"]), loads(facts["error"])
     if completed_at is None and seen is not None:
         if isinstance(seen, Finished):
-            status, reason, message = seen.status.value, seen.reason, ""
+            status, (reason, message) = seen.status.value, reason_of_end(seen.status.value, seen.reason)
             output, error = seen.output, seen.error
             completed_at = None if history is None or history.finished is None else history.finished["at"]
         elif isinstance(seen, Live | LetGo):
             status = status if status == "canceling" else seen.status.value
             due_at = None if history is None else history.due()
-            reason = seen.reason if isinstance(seen, LetGo) else ""
+            if reason != "suspended" or isinstance(seen, Live):
+                reason = let_go_reason(seen.reason) if isinstance(seen, LetGo) else ""
         elif isinstance(seen, Gone):
             reason, message = "worker-gone", "its worker died; the next pass starts another one"
         elif isinstance(seen, Quarantined):
@@ -40,10 +45,12 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
             reason, message = "unknown", seen.reason
         elif isinstance(seen, Unclaimed) and not seen.ordered and facts["claim"]:
             reason, message = reason or "pending", message or "no worker has taken it; the next pass hands it over again"
-    if history is not None and completed_at is None:
+    if history is not None and completed_at is None and reason != "suspended":
         reason, message = _question(history, facts["name"]) or (reason, message)
     if status == "pending" and not reason and not facts["claim"]:
         reason, message = "concurrency", "waits in the queue for a pass with room for it"
+    if facts["collected_at"] is not None:
+        message = "its journal, input and output are gone, as `keep` says; that it has run is remembered"
     started_at = facts["started_at"] or (history.started_at if history is not None else None)
     overdue = completed_at is None and due_at is not None and due_at < _text(now)
     task = decode_json(facts["facts"]).get("task")
@@ -62,7 +69,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
         "incarnation": facts["incarnation"],
         "started_at": started_at,
         "completed_at": completed_at,
-        "conditions": [_condition(status, reason, message, completed_at or facts["created_at"])],
+        "conditions": run_conditions(facts, status, reason, message, completed_at, known),
         "task_id": task.get("id") if isinstance(task, dict) else None,
         "metadata": {
             "uid": facts["uid"],
@@ -74,6 +81,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime) -> 
             "adapter": facts["adapter"],
             "labels": decode_json(facts["facts"]).get("labels", {}),
             "parent": decode_json(facts["origin"]).get("parent", {}).get("run"),
+            "schedule": decode_json(facts["origin"]).get("schedule"),
             "created_at": facts["created_at"],
             "due_at": due_at,
             "overdue": overdue,
@@ -143,12 +151,6 @@ def _other_run(call: Call, facts: Mapping[str, Any]) -> str | None:
     return str(call.request["run"]).removeprefix("run/") if call.kind == "send" and "run" in call.request else None
 
 
-def _condition(status: str, reason: str, message: str, since: str) -> dict[str, Json]:
-    """Return the condition Succeeded: unknown until the run has ended."""
-    value = {"completed": "True"}.get(status, "False") if status in TERMINAL else "Unknown"
-    return {"type": "Succeeded", "status": value, "reason": reason or status, "message": message, "since": since}
-
-
 def loads(text: str | None) -> Json:
     """Read a value as it is kept, None for none."""
     return None if text is None else decode_json(text)
@@ -168,9 +170,10 @@ def for_text(view: Mapping[str, Any]) -> dict[str, Any]:
     return {**view, "metadata": meta, "steps": steps}
 
 
-def workflow_view(row: Mapping[str, Any]) -> dict[str, Json]:
+def workflow_view(row: Mapping[str, Any], known: Standing | None = None) -> dict[str, Json]:
     """Return one workflow as `list workflows --json` shows it."""
     facts, spec = decode_json(row["facts"]), decode_json(row["spec"])
+    conditions = workflow_conditions(row, Standing() if known is None else known)
     return {
         "format_version": FORMAT,
         "id": row["name"],
@@ -180,6 +183,8 @@ def workflow_view(row: Mapping[str, Any]) -> dict[str, Json]:
         "runtime": spec["runtime"],
         "adapter": facts.get("adapter", "exec"),
         "status": "deployed",
+        "reason": reason_in(conditions),
+        "conditions": list(conditions),
         "revision": row["revision"],
         "runs": row["runs"],
         "active_runs": row["active"],
@@ -196,7 +201,7 @@ def workflow_view(row: Mapping[str, Any]) -> dict[str, Json]:
 
 
 def plan_view(plan: Plan, source: Mapping[str, Any]) -> dict[str, Json]:
-    """Return a plan as `plan --json` shows it; `digest` stands for what would be done, and where."""
+    """Return a plan as `plan --json` shows it; `digest` stands for what would be made of the manifests, and where."""
     changes = [
         {
             "kind": change.kind,
@@ -210,16 +215,22 @@ def plan_view(plan: Plan, source: Mapping[str, Any]) -> dict[str, Json]:
         for change in plan.changes
     ]
     place = {name: source.get(name) for name in ("folder", "project", "environment", "branch", "commit", "dirty")}
-    same = [{name: value for name, value in change.items() if name not in ("reason", "source")} for change in changes]
     return {
         "format_version": FORMAT,
-        "digest": digest_of([place["project"], place["environment"], same]),
+        "digest": source.get("digest") or digest_of_plan(Place(source["project"], source["environment"]), plan),
         "source": place,
         "changes": changes,
         "rejected": _notices(plan.rejected),
         "held": _notices(plan.held),
         "drift": _notices(plan.drift),
-        "summary": {"changes": len(changes), "unchanged": plan.unchanged, "rejected": len(plan.rejected), "held": len(plan.held)},
+        "requests": [asked_view(asked) for asked in plan.asked],
+        "summary": {
+            "changes": len(changes),
+            "unchanged": plan.unchanged,
+            "rejected": len(plan.rejected),
+            "held": len(plan.held),
+            "drift": len(plan.drift),
+        },
     }
 
 

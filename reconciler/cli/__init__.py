@@ -132,6 +132,18 @@ def _commands(only: str | None = None) -> "dict[str, Command]":
 
         names = {"cancel": request.cancel, "signal": request.signal, "rerun": request.rerun, "retry": request.retry, "replay": request.replay}
         commands |= names
+    if only in (None, "events"):
+        from reconciler.cli import history
+
+        commands |= {"events": history.events}
+    if only in (None, "suspend", "resume"):
+        from reconciler.cli import hold
+
+        commands |= {"suspend": hold.suspend, "resume": hold.resume}
+    if only in (None, "state"):
+        from reconciler.cli import state
+
+        commands |= {"state": state.state}
     if only in (None, "init", "doctor", "schema"):
         from reconciler.cli import setup
 
@@ -143,8 +155,9 @@ _GROUPS = {
     "Set up": ("init", "doctor", "schema"),
     "Manifests": ("validate", "plan", "reconcile", "serve"),
     "Write manifests for me": ("deploy", "start", "delete"),
-    "Requests": ("cancel", "signal", "rerun", "retry"),
-    "Look": ("list", "status", "logs", "wait", "replay"),
+    "Requests": ("cancel", "signal", "rerun", "retry", "suspend", "resume"),
+    "Look": ("list", "status", "events", "logs", "wait", "replay"),
+    "State": ("state",),
 }
 
 

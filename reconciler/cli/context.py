@@ -69,6 +69,10 @@ class Context:
         """Print a value as JSON."""
         self.say(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
 
+    def line(self, value: object) -> None:
+        """Print a value as one line of JSON."""
+        self.say(json.dumps(value, ensure_ascii=False))
+
 
 CONTEXT = Context()
 

@@ -6,10 +6,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from reconciler import installation
 from reconciler.cli.context import Context, Globals
 from reconciler.compute import Finding
 from reconciler.config import settings_path
-from reconciler.errors import TyOpenworkflowError
+from reconciler.errors import HeldError, TyOpenworkflowError
+from reconciler.journal import DAMAGED_ADVICE
 from reconciler.locks import FileLock
 from reconciler.render import one_line
 from reconciler.service import Service
@@ -29,7 +31,7 @@ def examine(options: Globals) -> list[Finding]:
     except TyOpenworkflowError as error:
         return [Finding("settings", False, str(error), f"mend {path}, or move it away: without it the defaults count")]
     found = [Finding("settings", True, f"{path}{'' if path.exists() else ' (not there: the defaults count)'}")]
-    for look in (_data_dir, _room, _file_system, _database, _lock, _local_folder, _adapters):
+    for look in (_data_dir, _owner, _room, _file_system, _database, _lock, _local_folder, _adapters):
         found += _careful(look, service)
     return found
 
@@ -58,6 +60,15 @@ def _data_dir(service: Service) -> Iterator[Finding]:
         yield Finding("data_dir", False, f"{folder} has mode {facts.st_mode & 0o777:04o}: others can get in", f"chmod 700 {folder}")
     else:
         yield from _writable(folder)
+
+
+def _owner(service: Service) -> Iterator[Finding]:
+    """A data folder that was closed, or copied from another machine, refuses everything that writes."""
+    if service.data_dir.is_dir():
+        try:
+            installation.check(service.data_dir, look_only=True)
+        except HeldError as error:
+            yield Finding("owner", False, str(error))
 
 
 def _writable(folder: Path) -> Iterator[Finding]:
@@ -99,7 +110,7 @@ def _database(service: Service) -> Iterator[Finding]:
         wrong = queries.check(store)
         size = store.path.stat().st_size >> 10
         told = f"is damaged: {one_line(wrong[0])}" if wrong else f"{size} KiB, schema {NEWEST}"
-        advice = f"move {store.path}* away: the next pass rebuilds what the run folders can prove"
+        advice = DAMAGED_ADVICE
         yield Finding("database", not wrong, f"{store.path}, {told}", advice)
 
 

@@ -9,11 +9,13 @@ from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption, TimeoutOption, duration_option
 from reconciler.cli.options import Argument, option
 from reconciler.cli.outcome import LiveLines, exit_code, unfinished
+from reconciler.cli.status import detailed, refused, show_overview, show_run, show_workflow, views_of
 from reconciler.errors import RejectedError, UsageError
 from reconciler.model import TERMINAL, Status
 from reconciler.render import lasted, numbered, one_line, plural, run_lines, since, table
 from reconciler.service import Passed
-from reconciler.state import events, queries, runs
+from reconciler.standing import Standing, standing
+from reconciler.state import queries, schedules
 
 RunArgument = Annotated[str, Argument("RUN", "Name of a run, with or without run/ in front.")]
 
@@ -24,8 +26,9 @@ def find_run(name: str) -> dict[str, Any]:
     plain_name = name.removeprefix("run/")
     with service.reading() as store:
         rows = [] if store is None else queries.runs_named(store, plain_name, service.project, service.environment)
+        why = "" if rows else refused(standing(store), f"run/{plain_name}")
     if not rows:
-        message = f"there is no run {plain_name!r} here: `ty-openworkflow list runs` shows the names"
+        message = f"there is no run {plain_name!r} here{why or ': `ty-openworkflow list runs` shows the names'}"
         raise RejectedError(message)
     if len(rows) > 1:
         places = ", ".join(f"{row['project']}/{row['environment']}" for row in rows)
@@ -36,35 +39,32 @@ def find_run(name: str) -> dict[str, Any]:
 
 def view_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run as it is now."""
-    return views.run_view(row, CONTEXT.service.adapters.get(row["adapter"]), CONTEXT.clock.now())
+    with CONTEXT.service.reading() as store:
+        assert store is not None  # it has that row
+        return detailed(store, [dict(row)])[0]
 
 
 def list_objects(
-    kind: Annotated[str, Argument("KIND", "workflows or runs")],
+    kind: Annotated[str, Argument("KIND", "workflows, runs or schedules")],
     workflow: Annotated[str | None, option("-w", "--workflow", help="Only runs of this workflow.")] = None,
     status: Annotated[list[str], option("-s", "--status", help="Only runs with this status; may be given more than once.")] = [],  # noqa: B006
     number: Annotated[int, option("-n", "--limit", help="How many runs at the most, newest first.")] = 20,
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
-    """List workflows or runs."""
+    """List workflows, runs or schedules."""
     as_json = wants_json(output, as_json)
-    if kind == "schedules":
-        message = "schedules are not available yet in this version"
-        raise UsageError(message)
-    if kind not in ("workflows", "runs"):
-        message = f"list {kind}: choose workflows or runs"
-        raise UsageError(message)
-    if number < 1:
-        message = f"-n {number}: at least 1"
-        raise UsageError(message)
-    if number < 1:
-        message = f"-n {number}: at least one"
+    if kind not in ("workflows", "runs", "schedules"):
+        message = f"list {kind}: choose workflows, runs or schedules"
         raise UsageError(message)
     unknown = [word for word in status if word not in {known.value for known in Status}]
     if unknown:
         message = f"-s {unknown[0]}: choose one of {', '.join(known.value for known in Status)}"
         raise UsageError(message)
+    if kind == "schedules":
+        from reconciler.cli.schedules import list_schedules
+
+        return list_schedules(as_json=as_json)
     return _list_workflows(as_json=as_json) if kind == "workflows" else _list_runs(workflow, status, number, as_json=as_json)
 
 
@@ -72,17 +72,19 @@ def _list_workflows(*, as_json: bool) -> int:
     service = CONTEXT.service
     with service.reading() as store:
         rows = [] if store is None else queries.list_workflows(store, project=service.project, environment=service.environment)
-    shown = [views.workflow_view(row) for row in rows]
+        shown = [views.workflow_view(row, known) for known in [standing(store)] for row in rows]
     if as_json:
         CONTEXT.json(shown)
         return 0
     if not shown:
         CONTEXT.say("No workflows yet: `ty-openworkflow deploy ID -f FILE`, or `ty-openworkflow reconcile --once DIR`.")
         return 0
-    header = ("workflow", "runtime", "adapter", "version", "revision", "runs", "place", "declared in")
+    header = ("workflow", "status", "reason", "runtime", "adapter", "version", "revision", "runs", "place", "declared in")
     cells = [
         (
             view["id"],
+            view["status"],
+            view["reason"],
             view["runtime"],
             view["adapter"],
             view["version"],
@@ -105,25 +107,27 @@ def _list_runs(workflow: str | None, statuses: list[str], number: int, *, as_jso
             found = queries.list_runs(
                 store, workflow=workflow, statuses=statuses, project=service.project, environment=service.environment, limit=number
             )
+        known = standing(store)
+        documents = detailed(store, found[0]) if as_json and store is not None else []
     rows, total = found
     if as_json:
-        CONTEXT.json([view_of(row) for row in rows])
+        CONTEXT.json(documents)
         return 0
     if not rows:
         CONTEXT.say("No runs fit." if workflow or statuses else "No runs yet: `ty-openworkflow start WORKFLOW` starts one.")
         return 0
-    CONTEXT.say(*table(("run", "status", "reason", "workflow", "age", "took", "result"), [_cells(row) for row in rows], CONTEXT.paint, 1))
+    CONTEXT.say(*table(("run", "status", "reason", "workflow", "age", "took", "result"), [_cells(row, known) for row in rows], CONTEXT.paint, 1))
     if total > len(rows):
         CONTEXT.say(numbered(len(rows), total, "run"))
     return 0
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(row: dict[str, Any], known: Standing) -> tuple[str, ...]:
     now = CONTEXT.clock.now()
     reason = row["reason"]
     status = row["status"]
     if row["completed_at"] is None:
-        view = view_of(row)
+        view = views_of([row], known)[0]
         status, reason = view["status"], view["reason"]
     error = views.loads(row["error"])
     result = row["output"] if status == "completed" and row["output"] else error.get("message", "") if isinstance(error, dict) else ""
@@ -139,100 +143,36 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def status(
-    what: Annotated[str | None, Argument("[KIND/NAME]", "A run, or workflow/NAME; without it: the whole installation.")] = None,
+    what: Annotated[str | None, Argument("[KIND/NAME]", "A run, workflow/NAME or schedule/NAME; without it: the whole installation.")] = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
     """Show one object with everything about it, or what needs attention."""
     as_json = wants_json(output, as_json)
     if what is None:
-        return _overview(as_json=as_json)
-    if what.startswith("workflow/"):
-        return _workflow(what.removeprefix("workflow/"), as_json=as_json)
-    if "/" not in what and not _is_run(what):
-        return _workflow(what, as_json=as_json)
-    view = view_of(find_run(what))
-    if as_json:
-        CONTEXT.json(view)
-        return 0
-    CONTEXT.say(*run_lines(views.for_text(view), CONTEXT.paint, CONTEXT.clock.now()))
-    return 0
+        return show_overview(as_json=as_json)
+    kind, sep, name = what.partition("/")
+    if not sep:
+        kind, name = _kind_of(what), what
+    if kind == "workflow":
+        return show_workflow(name, as_json=as_json)
+    if kind == "schedule":
+        from reconciler.cli.schedules import schedule_status
+
+        return schedule_status(name, as_json=as_json)
+    return show_run(find_run(what), as_json=as_json)
 
 
-def _is_run(name: str) -> bool:
-    """Say whether a bare name is a run's, or at least no workflow's."""
+def _kind_of(name: str) -> str:
+    """Say what a bare name is of: a run if it may be one, else what else has it."""
     service = CONTEXT.service
+    where = {"project": service.project, "environment": service.environment}
     with service.reading() as store:
         if store is None or queries.runs_named(store, name, service.project, service.environment):
-            return True
-        known = queries.list_workflows(store, project=service.project, environment=service.environment)
-    return name not in {row["name"] for row in known}
-
-
-def _workflow(name: str, *, as_json: bool) -> int:
-    service = CONTEXT.service
-    with service.reading() as store:
-        rows = [] if store is None else queries.list_workflows(store, project=service.project, environment=service.environment)
-    found = [views.workflow_view(row) for row in rows if row["name"] == name]
-    if not found:
-        message = f"there is no workflow {name!r} here: `ty-openworkflow list workflows` shows the names"
-        raise RejectedError(message)
-    if as_json:
-        CONTEXT.json(found[0] if len(found) == 1 else found)
-        return 0
-    for view in found:
-        meta = view["metadata"]
-        CONTEXT.say(f"workflow/{view['id']}  {view['status']}")
-        facts = [("title", view["title"]), ("description", view["description"]), ("version", view["version"])]
-        facts += [("runs with", f"{view['runtime']} on {view['adapter']}"), ("revision", view["revision"]), ("declared", meta["source"])]
-        facts += [
-            ("place", f"project {meta['project']}  environment {meta['environment']}"),
-            ("runs", f"{view['runs']}, {view['active_runs']} active"),
-        ]
-        resolved = (meta["resolved"] or {}).get("dependencies") or {}
-        facts.append(("installed", ", ".join(f"{package} {version}" for package, version in resolved.items())))
-        CONTEXT.say(*[f"  {label:<12}{one_line(value, 200)}" for label, value in facts if value])
-    return 0
-
-
-def _overview(*, as_json: bool) -> int:
-    service = CONTEXT.service
-    with service.reading() as store:
-        counts = {} if store is None else queries.count_by_status(store)
-        last = None if store is None else events.last_pass(store)
-        active = [] if store is None else list(runs.active_runs(store).values())
-    rows = [view_of(find) for run in active for find in [_row(run.uid)] if find is not None]
-    attention = [
-        view for view in rows if view["metadata"]["overdue"] or view["reason"] in ("state-unknown", "quarantined", "worker-gone", "secret-missing")
-    ]
-    dues = sorted((view["metadata"]["due_at"], view["id"]) for view in rows if view["metadata"]["due_at"] and view["reason"] in ("parked", "overdue"))
-    for run, view in zip(active, rows, strict=True):
-        counts[run.status.value] -= 1
-        counts[view["status"]] = counts.get(view["status"], 0) + 1
-    counts = {word: number for word, number in counts.items() if number}
-    if as_json:
-        CONTEXT.json({"format_version": views.FORMAT, "counts": counts, "last_pass": last, "loop": None, "active": rows})
-        return 0
-    CONTEXT.say(f"data in {service.data_dir}; no loop is alive")
-    if last is not None:
-        CONTEXT.say(
-            f"last pass that did something: {since(last['at'], CONTEXT.clock.now())} ago over {last['folder']} ({last['project']}/{last['environment']})"
-        )
-    CONTEXT.say(", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "no runs yet")
-    for view in attention:
-        CONTEXT.say(f"  {CONTEXT.paint('!', 'red')} run/{view['id']}  {view['status']}  {view['reason']}  {one_line(view['metadata']['message'])}")
-    for view in rows:
-        if view not in attention:
-            CONTEXT.say(f"    run/{view['id']}  {CONTEXT.paint.status(view['status'])}  {view['reason']}".rstrip())
-    if dues:
-        CONTEXT.say(f"next due: run/{dues[0][1]} at {dues[0][0]}; a pass wakes it: `ty-openworkflow reconcile --once --wait`")
-    return 0
-
-
-def _row(uid: str) -> dict[str, Any] | None:
-    with CONTEXT.service.reading() as store:
-        found = [] if store is None else queries.runs_named(store, uid, None, None)
-    return found[0] if found else None
+            return "run"
+        if any(row["name"] == name for row in queries.list_workflows(store, **where)):
+            return "workflow"
+        return "schedule" if any(row["name"] == name for row in schedules.list_schedules(store, **where)) else "run"
 
 
 def logs(

@@ -9,7 +9,8 @@ from reconciler.cli.context import CONTEXT
 from reconciler.duration import format_duration
 from reconciler.follow import is_parked
 from reconciler.model import Status
-from reconciler.reconcile import FOR_A_PERSON, Report
+from reconciler.reasons import FOR_A_PERSON
+from reconciler.reconcile import Report
 from reconciler.recorded import ActiveRun
 from reconciler.render import lasted, one_line, plain, plural, table
 from reconciler.service import Passed
@@ -120,7 +121,13 @@ def _short(row: Mapping[str, Any]) -> dict[str, Any]:
 def unfinished(left: list[ActiveRun], *, waited: bool) -> None:
     """Say what goes on without us, what waits for a loop, and what to type."""
     now = CONTEXT.clock.now()
-    left = [run for run in left if run.reason not in FOR_A_PERSON]  # the plan tells of these
+    suspended = [run for run in left if run.reason == "suspended"]
+    if suspended:
+        own = next((f"run/{run.name}" for run in suspended if not run.message.startswith("workflow/")), f"workflow/{suspended[0].workflow}")
+        CONTEXT.tell(
+            f"{plural(len(suspended), 'run')} {'is' if len(suspended) == 1 else 'are'} suspended: `ty-openworkflow resume {own}` lets go of it."
+        )
+    left = [run for run in left if run.reason not in FOR_A_PERSON and run not in suspended]  # the plan tells of these
     held = [run for run in left if run.status in (Status.RUNNING, Status.CANCELING) or (run.status is Status.SLEEPING and not is_parked(run))]
     asking = [run for run in left if run not in held and run.status is Status.WAITING and run.due_at is None]
     waiting = [run for run in left if run not in held and run not in asking]

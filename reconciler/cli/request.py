@@ -27,7 +27,7 @@ WaitOption = Annotated[bool, option("--wait", help="Wait for the end; exit 5 if 
 
 def cancel(
     run: RunArgument,
-    reason: Annotated[str, option("--reason", help="Why; kept with the run.")] = "canceled by command",
+    reason: Annotated[str, option("--reason", "--why", help="Why; kept with the run.")] = "canceled by command",
     wait: Annotated[bool, option("--wait", help="Wait until it has ended.")] = False,
     timeout: TimeoutOption = None,
 ) -> int:

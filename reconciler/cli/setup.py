@@ -13,7 +13,7 @@ from reconciler.cli.declare import JsonOption, OutputOption
 from reconciler.cli.options import Argument, option
 from reconciler.config import settings_path
 from reconciler.errors import RejectedError, UsageError
-from reconciler.service import PROJECT_FILE
+from reconciler.ground import PROJECT_FILE
 
 _HELLO_CODE = """\
 async function workflow(input, { step, sleep }) {

@@ -31,6 +31,7 @@ _ADAPTERS = ("exec", "docker", "cloudflare")
 _INVALID = InvalidError.exit_code
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 IdArgument = Annotated[str, Argument("ID", "Name of the workflow: a lower-case DNS label, such as my-workflow.")]
+StartArgument = Annotated[str, Argument("ID", "Name of the workflow, or schedule/NAME.")]
 
 
 def deploy(
@@ -129,7 +130,7 @@ def _document(kind: str, name: str, spec: Mapping[str, Json], place: Place | Non
 
 
 def start(
-    name: IdArgument,
+    name: StartArgument,
     value: Annotated[str | None, option("-i", "--input", help="Input as JSON.")] = None,
     input_file: Annotated[str | None, option("--input-file", help="File with the input as JSON; - reads standard input.")] = None,
     title: Annotated[str | None, option("-t", "--title", help="Title of the TaskYou task.")] = None,
@@ -139,12 +140,29 @@ def start(
     run_name: Annotated[str | None, option("--as", help="Name of the run; default: made from the workflow's and the time.")] = None,
     wait: Annotated[bool, option("--wait", help="Wait for the end; exit 5 if it failed.")] = False,
     no_follow: Annotated[bool, option("--no-follow", help="Leave no process behind that carries the run on while no loop lives.")] = False,
+    begin: Annotated[str | None, option("--from", help="Of a schedule: start every slot since then that has no run.")] = None,
+    end: Annotated[str | None, option("--to", help="Of a schedule: the end of --from; default: now.")] = None,
+    dry_run: Annotated[bool, option("--dry-run", help="Of a schedule: only show what --from would start.")] = False,
     timeout: TimeoutOption = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
-    """Start a run of a workflow and print its id."""
+    """Start a run of a workflow, or of a schedule, and print its id."""
     as_json = wants_json(output, as_json)
+    if name.startswith("schedule/"):
+        _check_of_schedule(
+            {"-i": value, "--input-file": input_file, "-t": title, "--create-task": create_task, "--blocks": blocks, "--no-task": no_task}
+        )
+        from reconciler.cli import schedules
+
+        if run_name is not None:
+            check_name("run", run_name)
+        if begin is not None or end is not None or dry_run:
+            return schedules.backfill(name, begin, end, dry=dry_run, run=run_name, wait=wait, timeout=timeout, as_json=as_json)
+        return schedules.start_schedule(name, run_name, wait=wait, timeout=timeout, as_json=as_json)
+    if begin is not None or end is not None or dry_run:
+        message = "--from, --to and --dry-run are for schedules: `ty-openworkflow start schedule/NAME --from INSTANT`"
+        raise UsageError(message)
     patience = duration_option("--timeout", timeout)
     if create_task or blocks is not None or title is not None:
         message = "TaskYou tasks are not available yet in this version: leave out --create-task, --blocks and -t"
@@ -195,6 +213,14 @@ def follow_on(*, wanted: bool = True) -> None:
         options += ["--config", os.path.abspath(CONTEXT.options.config)]
     pid = follower.leave(data_dir, options, CONTEXT.service.local)
     CONTEXT.tell(f"No loop lives, so a follower (process {pid}) carries it on; it writes {follower.log_of(data_dir)}")
+
+
+def _check_of_schedule(given: Mapping[str, Any]) -> None:
+    """Refuse what the manifest of a schedule says already. Raises UsageError."""
+    for name, value in given.items():
+        if value not in (None, False):
+            message = f"{name} is not for schedules: the runs of one get what its manifest says"
+            raise UsageError(message)
 
 
 def _input(value: str | None, input_file: str | None) -> Json:
@@ -261,16 +287,26 @@ def _exit(passed: Passed, about: str) -> int:
 
 
 def delete(
-    what: Annotated[str | None, Argument("[KIND/NAME]", "workflow/NAME or run/NAME in the local folder.")] = None,
-    everything: Annotated[bool, option("--all", help="Everything in the local folder.")] = False,
+    what: Annotated[str | None, Argument("[KIND/NAME]", "workflow/NAME, schedule/NAME or run/NAME in the local folder.")] = None,
+    everything: Annotated[bool, option("--all", help="Everything that was made for the project at hand, else by the local folder.")] = False,
+    keep_history: Annotated[bool, option("--keep-history", help="With --all: keep journals, outputs and events.")] = False,
+    yes: Annotated[bool, option("--yes", help="With --all: do not ask.")] = False,
+    timeout: TimeoutOption = None,
 ) -> int:
-    """Remove objects from the local folder: runs are canceled, workflows forgotten, history kept."""
+    """Remove objects from the local folder: runs are canceled, workflows and schedules forgotten, history kept. With --all: all that was made."""
     service = CONTEXT.service
     if everything == (what is not None):
         message = "say what to delete: KIND/NAME, or --all"
         raise UsageError(message)
+    if what is None:
+        from reconciler.cli.clear import delete_all
+
+        return delete_all(keep_history=keep_history, yes=yes, timeout=duration_option("--timeout", timeout))
+    if keep_history or yes or timeout is not None:
+        message = "--keep-history, --yes and --timeout go with --all"
+        raise UsageError(message)
     declared = _declared_in(service.desired(service.local, writing=False))
-    chosen = list(declared) if what is None else [what]
+    chosen = [what]
     for about in chosen:
         if about not in declared:
             _not_local(about)
@@ -279,10 +315,10 @@ def delete(
         if others:
             message = f"{about} shares {service.local / file} with {', '.join(others)}: take it out there"
             raise RejectedError(message)
-        _remove_manifest(service.local / file)
+        remove_manifest(service.local / file)
     passed = service.reconcile([service.local], "delete", _show_plan, approved=frozenset(chosen))
     failures(passed)
-    CONTEXT.say(f"deleted {', '.join(chosen) or 'nothing: the local folder is empty'}")
+    CONTEXT.say(f"deleted {', '.join(chosen)}")
     return close(passed, None, waited=False)
 
 
@@ -292,7 +328,7 @@ def _declared_in(found: Sequence[Desired]) -> dict[str, str]:
     return files | {f"{kind}/{name}": item.source.file for desired in found for kind, name, item in _objects(desired)}
 
 
-def _remove_manifest(path: Path) -> None:
+def remove_manifest(path: Path) -> None:
     """Remove a manifest, and what `deploy` and `start` wrote beside it."""
     path.unlink(missing_ok=True)
     path.with_name(f"{path.stem}.input.json").unlink(missing_ok=True)
@@ -304,24 +340,34 @@ def _remove_manifest(path: Path) -> None:
 
 
 def _show_plan(_: Desired, __: Mapping[str, Any], plan: Plan, ___: float) -> None:
-    CONTEXT.say(*plan_lines(plan, CONTEXT.paint))
+    CONTEXT.say(*plan_lines(plan, CONTEXT.paint, CONTEXT.clock.now()))
 
 
 def _objects(desired: Desired) -> list[tuple[str, str, Any]]:
     found: list[tuple[str, str, Any]] = [("workflow", name, item) for name, item in desired.workflows.items()]
+    found += [("schedule", name, item) for name, item in desired.schedules.items()]
     return found + [("run", name, item) for name, item in desired.runs.items()]
 
 
 def _not_local(about: str) -> None:
     """Say where an object is declared that is not in the local folder. Always raises."""
     kind, _, name = about.partition("/")
-    if kind not in ("workflow", "run") or not name:
-        message = f"{about}: write workflow/NAME or run/NAME"
+    if kind not in ("workflow", "run", "schedule") or not name:
+        message = f"{about}: write workflow/NAME, schedule/NAME or run/NAME"
         raise UsageError(message)
+    if kind == "schedule":
+        from reconciler.schedules import find_schedule
+
+        row = find_schedule(CONTEXT.service, name)
+        message = f"{about} is declared in {os.path.join(row['owner'], row['source'])}: remove it there"
+        raise RejectedError(message)
     if kind == "run":
         row = find_run(name)
         if row["completed_at"] is not None:
             message = f"run {name!r} has ended: its record stays, so that it is never run twice"
+            raise RejectedError(message)
+        if row["owner"].startswith("schedule/"):
+            message = f"{about} is of {row['owner']}: `ty-openworkflow cancel {name}` ends it"
             raise RejectedError(message)
         message = f"{about} is declared in {os.path.join(row['owner'], row['source'])}: remove it there"
         raise RejectedError(message)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reconciler.manifests.loading import Manifests, load, load_local
     from reconciler.manifests.options import LoadOptions
     from reconciler.manifests.problems import report
+    from reconciler.manifests.remarks import schedule_remarks
     from reconciler.manifests.schemas import install_schemas, schema_text
     from reconciler.manifests.writing import write_object
 
@@ -27,6 +28,7 @@ _HOMES = {
     "parse_input": "inputs",
     "read_code": "code",
     "report": "problems",
+    "schedule_remarks": "remarks",
     "schema_text": "schemas",
     "write_object": "writing",
 }
@@ -41,6 +43,7 @@ __all__ = [
     "parse_input",
     "read_code",
     "report",
+    "schedule_remarks",
     "schema_text",
     "write_object",
 ]

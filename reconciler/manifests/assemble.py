@@ -19,6 +19,7 @@ from reconciler.manifests.crosscheck import (
     input_findings,
     schema_digests,
     signal_findings,
+    slot_input_findings,
 )
 from reconciler.manifests.files import RefusedError, UnstableError
 from reconciler.manifests.locate import Locator
@@ -34,6 +35,7 @@ class Assembly:
     """Puts together what one place is to have; what is wrong with one object stays with that object."""
 
     folder: Path
+    real: Path
     scope: Scope
     surveyed: Survey
     cache: Cache
@@ -143,7 +145,7 @@ class Assembly:
             self._report(entry, finding)
             return
         try:
-            found = find_code(self.folder, entry.path.rpartition("/")[0], entry.spec, self.attachments)
+            found = find_code(self.real, entry.path.rpartition("/")[0], entry.spec, self.attachments)
         except UnstableError:
             self.invalid.add(entry.doc.about)
             self.complete = False
@@ -174,9 +176,8 @@ class Assembly:
             given = entry.spec["run"]
             found = list(links.workflow(given["workflow"], "/spec/run/workflow"))
             token = links.digests.get(given["workflow"], "")
-            if token and entry.doc.checked != token + entry.doc.under and "${" not in str(given.get("input")):
-                schema = self._workflows[given["workflow"]].input_schema
-                found += input_findings(given, given.get("input"), schema, "/spec/run/input")
+            if token and entry.doc.checked != token + entry.doc.under:
+                found += slot_input_findings(given, self._workflows[given["workflow"]].input_schema, "/spec/run/input")
                 if not found:
                     self._remember(entry.path, entry.number, entry.doc._replace(checked=token + entry.doc.under))
             if self._reported(entry, found):
@@ -261,6 +262,7 @@ class Assembly:
             foreign=surveyed.foreign,
             files=sum(1 for record in surveyed.files.values() if record.docs or record.held),
             complete=self.complete and surveyed.complete,
+            local=scope.local,
         )
 
 

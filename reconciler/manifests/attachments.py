@@ -7,7 +7,7 @@ import stat
 from collections.abc import Sequence
 
 from reconciler.digest import Json, canonical
-from reconciler.manifests.files import Patience, RefusedError, UnstableError, is_recent, key_of, open_folder, read_settled, stat_inside
+from reconciler.manifests.files import Patience, RefusedError, UnstableError, key_of, open_folder, read_settled, stat_inside
 from reconciler.manifests.records import Attachment
 from reconciler.manifests.scan import NOT_SEARCHED
 from reconciler.values import made, mutable
@@ -105,7 +105,7 @@ class Attachments:
             message = f"is larger than {limit >> 20} MiB"
             raise RefusedError(message)
         text = _parsed(parts[-1], contents.data) if keep and len(contents.data) <= _KEPT_TEXT else None
-        racy = is_recent(contents.key, self.patience.now_ns())
+        racy = self.patience.is_recent(contents.key)
         attachment = Attachment(contents.key, hashlib.sha256(contents.data).hexdigest(), racy, text)
         self.changed = self.changed or attachment != self.known.get(path)
         return attachment

@@ -44,6 +44,7 @@ def to_workflow(doc: Doc, spec: Mapping[str, Any], code: Code, runtime: str, ada
         concurrency=spec.get("concurrency", {}).get("limit", 0),
         keep=spec.get("keep", {}),
         prune=spec.get("prune", "enabled"),
+        drift=spec.get("drift", "heal"),
         labels=_labels(doc),
         source=source,
     )

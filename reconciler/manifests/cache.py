@@ -20,8 +20,8 @@ _PROGRAM = (_OURS, _OURS.parent, _OURS.parent.parent / "schemas")
 class Cache:
     """What is known of the files of one folder. A cache that cannot be read is an empty one."""
 
-    def __init__(self, folder: Path, cache_dir: Path | None, *, local: bool) -> None:
-        name = hashlib.sha256(f"{'local:' if local else ''}{folder}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    def __init__(self, folder: Path, cache_dir: Path | None, *, kind: str = "") -> None:
+        name = hashlib.sha256(f"{kind}{folder}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
         self._path = None if cache_dir is None else cache_dir / f"{name}.json"
         self._program = _program()
         self.files: dict[str, FileRecord] = {}

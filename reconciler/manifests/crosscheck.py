@@ -1,6 +1,7 @@
 """What is wrong between manifests that are each right by themselves."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from reconciler.digest import Json, digest_of
@@ -8,8 +9,10 @@ from reconciler.finding import Finding
 from reconciler.manifests.project import Scope
 from reconciler.manifests.records import Doc
 from reconciler.model import Run, Workflow
+from reconciler.slots import fill_slot, slot_values
 from reconciler.suggest import did_you_mean, pointer_of
 
+_SAMPLES = (datetime(2026, 1, 5, 1, 30, tzinfo=UTC), datetime(2031, 12, 28, 23, 59, 45, tzinfo=UTC))
 AVAILABLE_ADAPTERS = frozenset({"exec"})
 
 
@@ -96,6 +99,13 @@ def input_findings(spec: Mapping[str, Json], value: Json, schema: Json, pointer:
             )
         else:
             yield Finding(pointer + pointer_of(path), message, code="input")
+
+
+def slot_input_findings(given: Mapping[str, Json], schema: Json, pointer: str) -> Iterator[Finding]:
+    """Check what a schedule gives its workflow: what is wrong with the input of one slot and of quite another one is wrong with every one."""
+    found = [list(input_findings(given, fill_slot(given.get("input"), slot_values(slot, "UTC")), schema, pointer)) for slot in _SAMPLES]
+    others = {finding.pointer for finding in found[1]}
+    return (finding for finding in found[0] if finding.pointer in others)
 
 
 def signal_findings(run: Run, workflow: Workflow) -> Iterator[Finding]:

@@ -36,13 +36,18 @@ class UnstableError(Exception):
 class Patience:
     """The time that one load has for files that are being written."""
 
-    def __init__(self, clock: Clock, *, waits: bool) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, *, waits: bool, whole: bool = False) -> None:
+        """With `whole` the files are those of a commit, and no file is too young to be believed."""
+        self._clock, self._whole = clock, whole
         self._left = _PATIENCE if waits else 0.0
 
     def now_ns(self) -> int:
         """Return the present in nanoseconds, as files are stamped."""
         return int(self._clock.now().timestamp() * 1_000_000) * 1000
+
+    def is_recent(self, key: Key) -> bool:
+        """Tell whether the file may have changed again without a trace: its stamps are less than two seconds old."""
+        return not self._whole and max(key[2], key[3]) > self.now_ns() - SETTLED_NS
 
     def wait(self) -> bool:
         """Wait a little and return True, or return False when no time is left."""
@@ -72,11 +77,6 @@ class _Lease(Enum):
 def key_of(found: os.stat_result) -> Key:
     """Return what tells this state of a file from others."""
     return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def is_recent(key: Key, now_ns: int) -> bool:
-    """Tell whether the file may have changed again without a trace: its stamps are less than two seconds old."""
-    return max(key[2], key[3]) > now_ns - SETTLED_NS
 
 
 def stat_inside(root: int, parts: Sequence[str]) -> os.stat_result:
@@ -185,7 +185,7 @@ def _read(handle: int, limit: int, patience: Patience, mark: bytes) -> Contents 
     lease = _ask_lease(handle)
     try:
         now_ns = patience.now_ns()
-        young = is_recent(before, now_ns)
+        young = patience.is_recent(before)
         from_the_future = max(before[2], before[3]) > now_ns + SETTLED_NS  # another machine's clock: to wait would be for ever
         if young and (before[1] == 0 or lease is _Lease.HELD or (lease is _Lease.UNKNOWN and not from_the_future)):
             return None

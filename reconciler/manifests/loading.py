@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reconciler.clock import Clock, SystemClock
-from reconciler.errors import InvalidError
+from reconciler.errors import UnreadableError
 from reconciler.manifests.assemble import Assembly
 from reconciler.manifests.attachments import Attachments
 from reconciler.manifests.cache import Cache, collection_paused
@@ -15,10 +15,13 @@ from reconciler.manifests.options import LoadOptions
 from reconciler.manifests.project import Scope, Unknown, find_scope, misplaced_projects
 from reconciler.manifests.records import Doc, problem_of
 from reconciler.manifests.scan import scan
+from reconciler.manifests.settling import settling_of
 from reconciler.manifests.survey import Survey, stamps, survey
 from reconciler.model import Desired, Place
+from reconciler.values import replace
 
 _LOCAL = "local"
+_SWITCHES = 5
 
 
 class Manifests:
@@ -29,7 +32,7 @@ class Manifests:
         self._options = options
         self._clock = clock if clock is not None else SystemClock()
         self._cache: Cache | None = None
-        self._last: tuple[dict[str, Key], Attachments, list[Desired]] | None = None
+        self._last: tuple[str, dict[str, Key], Attachments, list[Desired]] | None = None
 
     def load(self) -> Desired:
         """Return what the folder declares for its project and the environment at hand. Raises InvalidError."""
@@ -46,38 +49,49 @@ class Manifests:
 
     def _load(self) -> list[Desired]:
         with collection_paused(keep=self._cache is None):
-            try:
-                root = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            except OSError as error:
-                message = f"{self._folder}: the folder of manifests cannot be read: {error.strerror}"
-                raise InvalidError(message) from error
-            try:
-                return self._read(root)
-            finally:
-                os.close(root)
+            for _ in range(_SWITCHES):
+                real = self._real()
+                try:
+                    root = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                except OSError as error:
+                    message = f"{self._folder}: the folder of manifests cannot be read: {error.strerror}"
+                    raise UnreadableError(message) from error
+                try:
+                    desired = self._read(root, real)
+                finally:
+                    os.close(root)
+                if self._real() == real:  # a link was not turned to another folder meanwhile
+                    break
+            return desired
 
-    def _read(self, root: int) -> list[Desired]:
+    def _real(self) -> str:
+        return os.path.realpath(self._options.tree or self._folder)
+
+    def _read(self, root: int, real: str) -> list[Desired]:
         options = self._options
-        scanned = scan(str(self._folder))
+        scanned = scan(real)
         seen = stamps(scanned)
-        patience = Patience(self._clock, waits=options.wait_unstable)
-        if self._last is not None and self._last[0] == seen and self._last[1].still_as_it_was(root, patience):
-            return self._last[2]
+        patience = Patience(self._clock, waits=options.wait_unstable, whole=options.tree is not None)
+        if self._last is not None and self._last[:2] == (real, seen) and self._last[2].still_as_it_was(root, patience):
+            return self._last[3]
         if self._cache is None:
-            self._cache = Cache(self._folder, options.cache_dir, local=options.local)
+            self._cache = Cache(self._folder, options.cache_dir, kind="local:" if options.local else "git:" if options.tree is not None else "")
         cache = self._cache
         surveyed = survey(root, scanned, cache, patience, local=options.local)
         attachments = Attachments(root, patience, cache.attachments)
-        desired = list(self._places(surveyed, cache, attachments, Locator(root, patience)))
+        desired = list(self._places(surveyed, cache, attachments, Locator(root, patience), Path(real)))
+        if options.tree is None:
+            settling = settling_of(self._folder, scanned, patience.now_ns())
+            desired = [replace(one, settled_at=settling.at, files_settled_at=settling.files_at) for one in desired]
         if attachments.changed or attachments.used.keys() != cache.attachments.keys():
             cache.attachments, cache.changed = attachments.used, True
         if options.write_cache:
             cache.write()
         settled = not surveyed.unstable and not attachments.unstable and not any(record.racy for record in surveyed.files.values())
-        self._last = (seen, attachments, desired) if settled else None
+        self._last = (real, seen, attachments, desired) if settled else None
         return desired
 
-    def _places(self, surveyed: Survey, cache: Cache, attachments: Attachments, locator: Locator) -> Iterator[Desired]:
+    def _places(self, surveyed: Survey, cache: Cache, attachments: Attachments, locator: Locator, real: Path) -> Iterator[Desired]:
         if self._options.local:
             scopes = _by_place(surveyed, self._options)
         else:
@@ -87,7 +101,7 @@ class Manifests:
                 return
             scopes = {scope.place: (scope, surveyed.docs)}
         for scope, docs in scopes.values():
-            assembly = Assembly(self._folder, scope, surveyed, cache, attachments, locator, self._options.enabled_adapters)
+            assembly = Assembly(self._folder, real, scope, surveyed, cache, attachments, locator, self._options.enabled_adapters)
             assembly.problems += misplaced_projects(surveyed)
             yield assembly.assemble(docs)
 

@@ -8,8 +8,9 @@ from reconciler.digest import Json
 from reconciler.duration import parse_duration
 from reconciler.finding import Finding
 from reconciler.manifests.plain import is_plain
-from reconciler.manifests.times import cron_findings, zone_findings
+from reconciler.manifests.times import cron_findings, every_findings, zone_findings
 from reconciler.schema import schema_faults
+from reconciler.slots import LONGEST_NAME
 from reconciler.suggest import pointer_of
 
 _DURATIONS: Mapping[str, Sequence[str]] = {
@@ -28,7 +29,6 @@ _DURATIONS: Mapping[str, Sequence[str]] = {
     "Schedule": ("startDeadline", "jitter", "keep/completed", "keep/failed", "keep/canceled"),
 }
 _SPANS: Mapping[str, Sequence[str]] = {"Workflow": ("timeout", "steps/timeout"), "Schedule": ("every",)}
-_LONGEST_SCHEDULE_NAME = 46
 
 
 def spec_findings(kind: str, spec: Mapping[str, Json]) -> Iterator[Finding]:
@@ -36,7 +36,10 @@ def spec_findings(kind: str, spec: Mapping[str, Json]) -> Iterator[Finding]:
     for path in _DURATIONS.get(kind, ()):
         yield from _duration(spec, path, timedelta(0))
     for path in _SPANS.get(kind, ()):
-        yield from _duration(spec, path, timedelta(milliseconds=1) if kind == "Workflow" else timedelta(seconds=1))
+        found = list(_duration(spec, path, timedelta(milliseconds=1) if kind == "Workflow" else timedelta(seconds=1)))
+        yield from found
+        if kind == "Schedule" and "every" in spec and not found:
+            yield from every_findings(spec["every"], "/spec/every")
     match kind:
         case "Workflow":
             yield from _workflow(spec)
@@ -48,8 +51,8 @@ def spec_findings(kind: str, spec: Mapping[str, Json]) -> Iterator[Finding]:
 
 def name_findings(kind: str, name: str) -> Iterator[Finding]:
     """Find out whether names can be made of this one."""
-    if kind == "Schedule" and len(name) > _LONGEST_SCHEDULE_NAME:
-        message = f"is {len(name)} characters long; a schedule's name has at most {_LONGEST_SCHEDULE_NAME}, since its runs add the time"
+    if kind == "Schedule" and len(name) > LONGEST_NAME:
+        message = f"is {len(name)} characters long; a schedule's name has at most {LONGEST_NAME}, since its runs add the time"
         yield Finding("/metadata/name", message)
 
 

@@ -8,7 +8,8 @@ class LoadOptions(NamedTuple):
     """How a folder is read.
 
     `environment` is what `--env` or the settings say. `wait_unstable` waits a few seconds for files that are being written instead
-    of leaving them out. `local` is for the folder that commands write into, where objects carry their project and environment.
+    of leaving them out. `local` is for the folder that commands write into, where objects carry their project and environment. `tree` is where
+    the files are of a commit that stands for the folder: nobody writes there, and all of them are whole.
     """
 
     environment: str | None = None
@@ -18,3 +19,4 @@ class LoadOptions(NamedTuple):
     write_cache: bool = False
     wait_unstable: bool = False
     local: bool = False
+    tree: Path | None = None

@@ -12,12 +12,16 @@ NOT_SEARCHED = frozenset({".git", "node_modules", ".venv", "__pycache__"})
 
 @mutable
 class Scan:
-    """The files that may be manifests, by path below the folder; what is odd among them; and folders that could not be listed."""
+    """The files that may be manifests, by path below the folder; what is odd among them; and folders that could not be listed.
+
+    `listed_ns` is when the youngest of the folders last changed.
+    """
 
     files: dict[str, Key] = made(default_factory=dict)
     odd: dict[str, str] = made(default_factory=dict)
     links: list[str] = made(default_factory=list)
     closed: dict[str, str] = made(default_factory=dict)
+    listed_ns: int = 0
 
 
 def scan(folder: str) -> Scan:
@@ -27,8 +31,10 @@ def scan(folder: str) -> Scan:
     while waiting:
         below = waiting.pop()
         try:
-            entries = os.scandir(os.path.join(folder, below) if below else folder)
-            with entries:
+            path = os.path.join(folder, below) if below else folder
+            listed = os.stat(path)
+            found.listed_ns = max(found.listed_ns, listed.st_mtime_ns, listed.st_ctime_ns)
+            with os.scandir(path) as entries:
                 prefix = f"{below}/" if below else ""
                 for entry in entries:
                     name = entry.name

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from reconciler.manifests.cache import Cache
 from reconciler.manifests.code import code_folder
-from reconciler.manifests.files import Contents, Key, Patience, RefusedError, UnstableError, is_recent, read_settled
+from reconciler.manifests.files import Contents, Key, Patience, RefusedError, UnstableError, read_settled
 from reconciler.manifests.records import MARK, NO_KEY, Doc, FileRecord, problem_of
 from reconciler.manifests.scan import Scan
 from reconciler.model import Problem
@@ -111,7 +111,7 @@ class _Reader:
         from reconciler.manifests.documents import read_manifests
         from reconciler.yaml12 import YamlError
 
-        racy = contents.held or is_recent(contents.key, self._patience.now_ns())
+        racy = contents.held or self._patience.is_recent(contents.key)
         if contents.large:
             return _too_large(contents, before, racy=racy)
         sha = hashlib.sha256(contents.data).hexdigest()

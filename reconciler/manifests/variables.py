@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from reconciler.digest import Json
 from reconciler.finding import Finding
+from reconciler.slots import SLOT_FIELDS
 from reconciler.suggest import did_you_mean, shown
 from reconciler.values import made, mutable
 
@@ -47,15 +48,6 @@ def fill_spec(kind: str, spec: Mapping[str, Json], variables: Mapping[str, Json]
     return filled, filling.findings
 
 
-def fill_slot(value: Json, slot: Mapping[str, str]) -> Json:
-    """Return what a schedule starts, for one slot: `${slot.NAME}` replaced, and `$${` written as `${`. Raises KeyError."""
-    if isinstance(value, str):
-        return _REFERENCE.sub(lambda found: MARK if found[0] == "$${" else slot[found[1].removeprefix("slot.")], value)
-    if isinstance(value, dict):
-        return {key: fill_slot(item, slot) for key, item in value.items()}
-    return [fill_slot(item, slot) for item in value] if isinstance(value, list) else value
-
-
 @mutable
 class _Filling:
     variables: Mapping[str, Json]
@@ -87,10 +79,16 @@ class _Filling:
             elif not found[2]:
                 self.findings.append(Finding(pointer, "a reference '${' is never closed", "write $${ for a plain ${"))
             elif later and _SLOT.fullmatch(found[1]):
+                self._check_slot(found[1].removeprefix("slot."), pointer)
                 yield found[0]
             else:
                 yield self._in_text(found[1], pointer, later=later)
         yield text[end:]
+
+    def _check_slot(self, name: str, pointer: str) -> None:
+        if name not in SLOT_FIELDS:
+            hint = f"a slot has {', '.join(f'${{slot.{field}}}' for field in SLOT_FIELDS)}"
+            self.findings.append(Finding(pointer, f"unknown reference ${{slot.{name}}}", hint, code="unknown-variable"))
 
     def _in_text(self, name: str, pointer: str, *, later: bool) -> str:
         before = len(self.findings)

@@ -1,25 +1,51 @@
 """The plan of one pass, from what is declared, remembered and seen, and the time."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
-from reconciler.actions import Action, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Notice, Plan, Postpone, RemoveWorkflow, Send, Start
+from reconciler.actions import (
+    Action,
+    Advance,
+    Arm,
+    Assume,
+    Cancel,
+    Claim,
+    Deploy,
+    Disarm,
+    Edit,
+    End,
+    Fulfil,
+    Kill,
+    Notice,
+    Plan,
+    Postpone,
+    RemoveWorkflow,
+    Send,
+    Start,
+)
 from reconciler.compute import LetGo, Missing, Observation
 from reconciler.digest import Json
 from reconciler.journal import decode_json
-from reconciler.model import Desired
+from reconciler.model import Desired, Place
 from reconciler.plan.family import decide_family, deliveries
+from reconciler.plan.held_back import held_back, pinned_drift
 from reconciler.plan.progress import next_steps
 from reconciler.plan.prune import prune
 from reconciler.plan.queue import Limits, admit, front, queued
 from reconciler.plan.requests import decide_reruns, declared_signals
 from reconciler.plan.runs import Revisions, decide_runs
-from reconciler.plan.workflows import decide_workflows
+from reconciler.plan.schedules import Facts, decide_schedules
+from reconciler.plan.suspension import asked_of, released, requests_over, with_suspensions
+from reconciler.plan.workflows import Holdings, WorkflowPart, decide_workflows
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import frozen, made, replace
 
 _ORDER: dict[type, int] = {
-    kind: place for place, kind in enumerate((Deploy, Edit, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, RemoveWorkflow))
+    kind: place
+    for place, kind in enumerate(
+        (Deploy, Arm, Advance, Edit, Assume, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, Disarm, RemoveWorkflow)
+    )
 }
 
 
@@ -28,7 +54,8 @@ class Observed:
     """What the platforms hold now.
 
     `deployed` are revisions that are there; `absent` says what keeps this machine from running a revision; `gone` are owners whose folder is
-    gone; `statuses` are those of the runs that others depend on, by `project/environment/name`.
+    gone; `statuses` are those of the runs that others depend on, by `project/environment/name`. `altered` and `unsure` are about revisions too
+    (`Holdings`), `under_way` are (workflow, digest) that are being deployed in the place at hand.
     """
 
     runs: Mapping[str, Observation] = made(default_factory=dict)
@@ -36,10 +63,20 @@ class Observed:
     absent: Mapping[str, str] = made(default_factory=dict)
     gone: frozenset[str] = frozenset()
     statuses: Mapping[str, str] = made(default_factory=dict)
+    altered: Mapping[str, str] = made(default_factory=dict)
+    unsure: Mapping[str, str] = made(default_factory=dict)
+    under_way: frozenset[tuple[str, str]] = frozenset()
 
 
 def decide(
-    desired: Desired | None, recorded: Recorded, observed: Observed, limits: Limits, *, now: datetime, approved: frozenset[str] = frozenset()
+    desired: Desired | None,
+    recorded: Recorded,
+    observed: Observed,
+    limits: Limits,
+    *,
+    now: datetime,
+    approved: frozenset[str] = frozenset(),
+    assume: str = "",
 ) -> Plan:
     """Return what a pass would do. Without `desired` only runs that are known already are carried on."""
     actions: list[Action] = []
@@ -47,15 +84,23 @@ def decide(
     held: list[Notice] = []
     active = dict(recorded.active)
     unchanged = 0
+    workflows = WorkflowPart()
     if desired is not None:
-        workflows = decide_workflows(desired, recorded, observed.deployed, observed.absent, observed.gone)
-        runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input)
-        pruned = prune(desired, recorded, approved)
+        holdings = Holdings(observed.deployed, observed.absent, observed.altered, observed.unsure, observed.under_way)
+        workflows = decide_workflows(desired, recorded, holdings, observed.gone, now=now)
+        pinned_drift(workflows, desired, recorded, holdings)
+        runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input, assume=assume)
+        pruned = prune(desired, recorded, approved, now=now)
         actions += [*workflows.actions, *runs.actions, *pruned.actions]
         rejected += [*workflows.rejected, *runs.rejected]
-        held += pruned.held
+        held += [*runs.held, *pruned.held]
         unchanged = workflows.unchanged + runs.unchanged
         active = _as_edited(active, [*runs.actions, *pruned.actions], workflows.revisions)
+        schedules = decide_schedules(Facts(desired, recorded, workflows.revisions, active, observed.gone, now, limits.input))
+        actions += schedules.actions
+        rejected += schedules.rejected
+        unchanged += schedules.unchanged
+        active = _as_edited(active, schedules.actions, workflows.revisions)
     reruns = decide_reruns(desired, recorded, active, now=now)
     actions += reruns
     active = _as_edited(active, reruns, {})
@@ -63,10 +108,10 @@ def decide(
         signals = declared_signals(desired, recorded, active, observed.runs)
         actions += signals.actions
         rejected += signals.rejected
-    coming = frozenset() if desired is None else frozenset((desired.place, name) for name in desired.workflows)
-    family = decide_family(active, recorded, observed.runs, coming, now=now)
+    family = decide_family(active, recorded, observed.runs, _coming(desired), now=now)
     rejected += family.rejected
-    active = _as_edited(active, family.actions, {})
+    edited = _as_edited(active, family.actions, {})
+    active = with_suspensions(edited, recorded)
     actions += [*family.actions, *deliveries(active, recorded, observed.runs)]
     seen = _with_mail(observed.runs, actions)
     queue = [run for run in active.values() if queued(run, seen.get(run.uid))]
@@ -75,19 +120,47 @@ def decide(
     for uid, run in active.items():
         if uid not in waiting:
             steps += next_steps(run, seen.get(uid, Missing()), observed.statuses, limits.crash_limit, now=now)
+    ready = {action.revision.digest for action in actions if isinstance(action, Deploy)} | observed.deployed | workflows.waits.keys()
+    wanted = _possible(desired, steps, rejected, ready)
+    wanted, postponed = held_back(wanted, workflows.waits, recorded.pauses)
+    steps += postponed
+    admitted = admit(wanted, active, observed.runs, limits)
+    actions += [step for step in steps if not isinstance(step, Claim)]
+    actions += [*admitted, *released(queue, wanted, admitted), *requests_over(desired, recorded, edited, steps)]
+    held += _held(active, steps)
+    rejected += _left_alone(recorded)
+    return Plan(_in_order(actions), tuple(rejected), tuple(held), tuple(workflows.drift), unchanged, asked_of(desired, recorded, actions))
+
+
+def _in_order(actions: Sequence[Action]) -> tuple[Action, ...]:
+    """Return actions in the order in which they are carried out."""
+    return tuple(sorted(actions, key=lambda action: _ORDER[type(action)]))
+
+
+def _coming(desired: Desired | None) -> frozenset[tuple[Place, str]]:
+    """Return the workflows that are declared, by place and name."""
+    return frozenset() if desired is None else frozenset((desired.place, name) for name in desired.workflows)
+
+
+def _possible(desired: Desired | None, steps: Sequence[Action], rejected: Sequence[Notice], ready: AbstractSet[str]) -> list[Claim]:
+    """Return the claims of runs whose revision is there, or comes in this plan; of some only the digest is known until they are deployed again."""
     broken = {notice.object for notice in rejected if notice.reason == "runtime-missing"}
-    ready = {action.revision.digest for action in actions if isinstance(action, Deploy)} | observed.deployed
-    wanted = [
+    return [
         step
         for step in steps
         if isinstance(step, Claim)
         and not (desired is not None and step.run.place == desired.place and f"workflow/{step.run.workflow}" in broken)
-        and (step.run.deployed or step.run.revision.digest in ready)  # what could not be deployed starts nothing
+        and (step.run.deployed or step.run.revision.digest in ready)
+        and step.run.revision.runtime
     ]
-    actions += [step for step in steps if not isinstance(step, Claim)]
-    actions += admit(wanted, active, observed.runs, limits)
-    held += _held(active, steps)
-    return Plan(tuple(sorted(actions, key=lambda action: _ORDER[type(action)])), tuple(rejected), tuple(held), (), unchanged)
+
+
+def _left_alone(recorded: Recorded) -> list[Notice]:
+    """Tell which platforms have asked to be left alone for a while."""
+    return [
+        Notice(f"adapter/{name}", "rate-limited", f"left alone until {pause.until:%Y-%m-%dT%H:%M:%SZ}: {pause.message}")
+        for name, pause in recorded.pauses.items()
+    ]
 
 
 def _with_mail(seen: Mapping[str, Observation], actions: Sequence[Action]) -> Mapping[str, Observation]:
@@ -129,5 +202,5 @@ def _held(active: Mapping[str, ActiveRun], steps: Sequence[Action]) -> list[Noti
     """Return what waits for a person, and since this pass too."""
     held = {uid: (run.reason, run.message) for uid, run in active.items()}
     held |= {step.run.uid: (step.reason, step.message) for step in steps if isinstance(step, Postpone)}
-    reasons = ("state-unknown", "quarantined")
-    return [Notice(f"run/{active[uid].name}", *told, active[uid].source) for uid, told in held.items() if told[0] in reasons]
+    reasons = ("state-unknown", "quarantined", "revision-altered")
+    return [Notice(f"run/{active[uid].name}", *told, active[uid].source, active[uid].place) for uid, told in held.items() if told[0] in reasons]

@@ -53,7 +53,7 @@ def decide_family(
                 if (run.place, ask.request["workflow"]) in coming:
                     continue
                 message = f"its call {ask.key!r} waits for workflow {ask.request['workflow']!r}, which is not deployed: declare it"
-                part.rejected.append(Notice(f"run/{run.name}", "child-workflow-missing", message, run.source))
+                part.rejected.append(Notice(f"run/{run.name}", "child-workflow-missing", message, run.source, run.place))
             else:
                 part.actions += _child(run, ask, active, recorded, seen, now=now)
     part.actions += _cascade(active, recorded.family.parents)

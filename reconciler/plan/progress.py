@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from reconciler.actions import Action, Cancel, Claim, End, Kill, Postpone
 from reconciler.compute import Finished, Gone, LetGo, Live, Missing, Observation, Quarantined, Seen, Unclaimed, Unknown
-from reconciler.model import Status
+from reconciler.model import TERMINAL, Status
 from reconciler.recorded import ActiveRun
 
 # How long a claim that ended for another reason than its run waits for the next one, in seconds.
@@ -66,9 +66,12 @@ def _not_yet(run: ActiveRun, statuses: Mapping[str, str], *, now: datetime) -> P
     if deadline is not None and now > (after_at or run.created_at) + timedelta(milliseconds=deadline):
         return End(run, Status.SKIPPED, "start-deadline", "not started before its start deadline")
     if run.suspend:
-        return Postpone(run, "suspended", "suspended before its start")
+        return Postpone(run, "suspended", run.suspended_by or "suspended before its start")
     if after_at is not None and now < after_at:
         return Postpone(run, "start-after", f"starts after {after}")
+    for name in run.facts.get("follows", ()):
+        if statuses.get(f"{run.place.project}/{run.place.environment}/{name}") not in TERMINAL:
+            return Postpone(run, "overlap", f"waits for the end of run/{name}")
     for other in run.facts.get("depends_on", ()):
         status = statuses.get(f"{run.place.project}/{run.place.environment}/{other.removeprefix('run/')}")
         if status in (Status.FAILED, Status.CANCELED, Status.SKIPPED):
@@ -84,19 +87,19 @@ def _again(run: ActiveRun, facts: Seen, statuses: Mapping[str, str], *, now: dat
     if waits is not None:
         return _news(run, waits)
     if run.suspend:
-        return _postpone(run, "suspended", "suspended: its order is not given again", None)
+        return _suspended(run)
     return _claim(run, max(run.claim, facts.claim + 1), "again" if run.claim else "start", "its order was not taken", now=now)
 
 
 def _let_go(run: ActiveRun, seen: LetGo, crash_limit: int, *, now: datetime) -> Action | None:
     number = max(run.claim, seen.seen.claim) + 1
     if run.suspend:
-        return _postpone(run, "suspended", "suspended: it is not woken", None)
+        return _suspended(run)
     if seen.reason == "parked":
         if seen.seen.mail:
             return _claim(run, number, "message", "there is a message for it", now=now)
         if seen.due_at is None or seen.due_at > now:
-            return None
+            return _postpone(run, "parked", "", None) if run.reason == "suspended" else None
         return _claim(run, number, "wake", f"due {_ago(now - seen.due_at)}", now=now)
     if seen.reason == "grace" and seen.seen.graces >= crash_limit:
         message = "its code no longer asks for what its journal holds: `status` shows the difference"
@@ -107,9 +110,14 @@ def _let_go(run: ActiveRun, seen: LetGo, crash_limit: int, *, now: datetime) -> 
     return _claim(run, number, "resume", f"its worker let go of it ({seen.reason})", now=now)
 
 
+def _suspended(run: ActiveRun) -> Action | None:
+    """A run that was started gets no further claim, whatever ended the last one."""
+    return _postpone(run, "suspended", run.suspended_by or "suspended: it is not woken", None)
+
+
 def _gone(run: ActiveRun, facts: Seen, crash_limit: int, *, now: datetime) -> Action | None:
     if run.suspend:
-        return _postpone(run, "suspended", "suspended: nobody takes it over", None)
+        return _suspended(run)
     if facts.barren >= crash_limit:
         message = f"its worker died {facts.barren} times in a row without a new result"
         return End(run, Status.FAILED, "crash-limit", message, {"name": "CrashLimitError", "message": message})

@@ -12,7 +12,7 @@ from reconciler.recorded import ActiveRun
 from reconciler.values import frozen, made
 
 _ROUNDING = 1e-6
-_GATES = ("start_after", "start_deadline_ms", "depends_on")
+_GATES = ("start_after", "start_deadline_ms", "depends_on", "follows")
 Queue = dict[tuple[str, str, str], list[ActiveRun]]
 
 

@@ -85,5 +85,6 @@ def _next(request: Rerun, want: Run | None, *, now: datetime) -> ActiveRun:
         priority=latest.priority if want is None else want.priority,
         concurrency=data["concurrency"],
         source=Source(file, int(line or 0)),
+        rerun=latest.rerun,
         origin=data["origin"],
     )

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from reconciler.actions import Action, Edit, Notice, Start
+from reconciler.actions import Action, Assume, Edit, Notice, Start
 from reconciler.compute import Revision
 from reconciler.digest import Json, uid_of
 from reconciler.instants import milliseconds, stamp
 from reconciler.journal import decode_json, encode_json
 from reconciler.model import Desired, Run, Workflow
+from reconciler.plan import lost
 from reconciler.plan.workflows import owner_conflict
-from reconciler.recorded import Recorded, RunLine, pending_run
-from reconciler.values import made, mutable
+from reconciler.recorded import UNKNOWN_TOKEN, ActiveRun, Recorded, RunLine, pending_run
+from reconciler.values import made, mutable, replace
 
 Revisions = Mapping[str, tuple[Revision, Workflow | None, str]]
 
@@ -22,18 +23,28 @@ class RunPart:
 
     actions: list[Action] = made(default_factory=list)
     rejected: list[Notice] = made(default_factory=list)
+    held: list[Notice] = made(default_factory=list)
     unchanged: int = 0
     most_input: int = 0
 
 
-def decide_runs(desired: Desired, recorded: Recorded, revisions: Revisions, gone: frozenset[str], *, now: datetime, most_input: int = 0) -> RunPart:
-    """Decide what each declared run needs; one that has ended as it was declared needs nothing, for ever."""
+def decide_runs(
+    desired: Desired, recorded: Recorded, revisions: Revisions, gone: frozenset[str], *, now: datetime, most_input: int = 0, assume: str = ""
+) -> RunPart:
+    """Decide what each declared run needs; one that has ended as it was declared needs nothing, for ever.
+
+    Where nothing proves what was run before, `assume` says what a person answers of runs that are not known: `start`, `done`, or nothing yet.
+    """
     part = RunPart(most_input=most_input)
+    unproven: list[Run] = []
     folder = desired.folder
     for name, want in desired.runs.items():
         known = recorded.runs.get(name)
         if known is not None and known.ended and known.spec_hash == want.spec_hash and (not want.rerun or want.rerun == known.rerun):
             part.unchanged += 1
+            continue
+        if known is None and not recorded.known and assume != lost.START:
+            unproven.append(want)
             continue
         if known is None:
             _start(part, desired, recorded, revisions, want, 1, "", now=now)
@@ -41,13 +52,28 @@ def decide_runs(desired: Desired, recorded: Recorded, revisions: Revisions, gone
         conflict = None if known.ended else owner_conflict(folder, known.owner, gone)
         if conflict is not None:
             part.rejected.append(Notice(f"run/{name}", "conflict", conflict, want.source))
+        elif want.rerun and known.rerun == UNKNOWN_TOKEN:
+            part.actions.append(
+                Edit(known.uid, name, {"rerun": want.rerun}, "its token is taken for handled: no journal tells of another", want.source)
+            )
         elif want.rerun and want.rerun != known.rerun:
             _rerun(part, desired, recorded, revisions, want, known, f"rerun {want.rerun!r}", now=now)
         elif want.spec_hash != known.spec_hash:
             _changed(part, desired, recorded, revisions, want, known, now=now)
         else:
             _edit(part, desired, revisions, want, known)
+    if assume == lost.DONE:
+        part.actions += [_assumed(desired, recorded, revisions, want, now=now) for want in unproven]
+    else:
+        part.held += lost.unproven(desired, unproven)
     return part
+
+
+def _assumed(desired: Desired, recorded: Recorded, revisions: Revisions, want: Run, *, now: datetime) -> Assume:
+    """Return what makes a run a finished one that was carried out elsewhere."""
+    nothing = Revision("unknown", want.workflow, "", "")
+    revision, _, adapter = revisions.get(want.workflow, (nothing, None, ""))
+    return Assume(_pending(desired, recorded, want, 1, revision, adapter, now=now), revision)
 
 
 def _start(
@@ -64,7 +90,17 @@ def _start(
         part.rejected.append(Notice(f"run/{want.name}", "input-too-large", message, want.source))
         return
     revision, workflow, adapter = pinned
-    run = pending_run(
+    run = replace(
+        _pending(desired, recorded, want, incarnation, revision, adapter, now=now),
+        concurrency=0 if workflow is None else workflow.concurrency,
+        cancel="canceled by its manifest" if want.cancel else None,
+        deployed=workflow is None,  # a workflow of this folder is deployed by now, or in this very plan
+    )
+    part.actions.append(Start(run, want.rerun, why or f"of {want.workflow}"))
+
+
+def _pending(desired: Desired, recorded: Recorded, want: Run, incarnation: int, revision: Revision, adapter: str, *, now: datetime) -> ActiveRun:
+    return pending_run(
         uid=uid_of(desired.lineage or recorded.scope, desired.place.project, desired.place.environment, want.name, incarnation),
         place=desired.place,
         name=want.name,
@@ -79,12 +115,9 @@ def _start(
         facts=run_facts(want),
         suspend=want.suspend,
         priority=want.priority,
-        concurrency=0 if workflow is None else workflow.concurrency,
-        cancel="canceled by its manifest" if want.cancel else None,
         source=want.source,
-        deployed=workflow is None,  # a workflow of this folder is deployed by now, or in this very plan
+        rerun=want.rerun,
     )
-    part.actions.append(Start(run, want.rerun, why or f"of {want.workflow}"))
 
 
 def _rerun(part: RunPart, desired: Desired, recorded: Recorded, revisions: Revisions, want: Run, known: RunLine, why: str, *, now: datetime) -> None:
@@ -100,8 +133,8 @@ def _changed(part: RunPart, desired: Desired, recorded: Recorded, revisions: Rev
     if not known.ended and known.claim == 0 and want.workflow in revisions:
         revision, _, adapter = revisions[want.workflow]
         changes: dict[str, Json] = {"workflow": want.workflow, "input": encode_json(want.input), "spec_hash": want.spec_hash}
-        changes |= {**_edits(desired, revisions, want, known), "revision": revision.digest, "adapter": adapter}
-        part.actions.append(Edit(known.uid, want.name, changes, "changed before its start", want.source))
+        changes |= {**_edits(desired, revisions, want, known)[0], "revision": revision.digest, "adapter": adapter}
+        part.actions.append(Edit(known.uid, want.name, changes, "changed before its start", want.source, revision))
     elif want.on_change == "rerun":
         _rerun(part, desired, recorded, revisions, want, known, "its manifest changed", now=now)
     else:
@@ -114,15 +147,15 @@ def _changed(part: RunPart, desired: Desired, recorded: Recorded, revisions: Rev
 
 
 def _edit(part: RunPart, desired: Desired, revisions: Revisions, want: Run, known: RunLine) -> None:
-    changes = _edits(desired, revisions, want, known)
+    changes, revision = _edits(desired, revisions, want, known)
     if changes:
-        part.actions.append(Edit(known.uid, want.name, changes, f"{', '.join(sorted(changes))} changed", want.source))
+        part.actions.append(Edit(known.uid, want.name, changes, f"{', '.join(sorted(changes))} changed", want.source, revision))
     else:
         part.unchanged += 1
 
 
-def _edits(desired: Desired, revisions: Revisions, want: Run, known: RunLine) -> dict[str, Json]:
-    """Return what may change of a run at any time, as columns of its row."""
+def _edits(desired: Desired, revisions: Revisions, want: Run, known: RunLine) -> tuple[dict[str, Json], Revision | None]:
+    """Return what may change of a run at any time, as columns of its row, and the revision that it is pinned to then, if that changes."""
     changes: dict[str, Json] = {}
     if bool(known.suspend) != want.suspend:
         changes["suspend"] = want.suspend
@@ -138,9 +171,11 @@ def _edits(desired: Desired, revisions: Revisions, want: Run, known: RunLine) ->
     if facts != before:
         changes["facts"] = encode_json(facts)
     pinned = revisions.get(want.workflow)
+    revision = None
     if known.claim == 0 and pinned is not None and pinned[0].digest != known.revision:
-        changes |= {"revision": pinned[0].digest, "adapter": pinned[2]}
-    return changes
+        revision = pinned[0]
+        changes |= {"revision": revision.digest, "adapter": pinned[2]}
+    return changes, revision
 
 
 def at_once(facts: Mapping[str, Json]) -> dict[str, Json]:

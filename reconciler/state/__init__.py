@@ -1,5 +1,5 @@
 """What is remembered between passes: SQLite, one file in the data folder."""
 
-from reconciler.state.store import NEWEST, Store, named_errors, open_store, read_store
+from reconciler.state.store import NAME, NEWEST, Store, move_aside, named_errors, open_store, read_store, snapshot, store_in_memory
 
-__all__ = ["NEWEST", "Store", "named_errors", "open_store", "read_store"]
+__all__ = ["NAME", "NEWEST", "Store", "move_aside", "named_errors", "open_store", "read_store", "snapshot", "store_in_memory"]

@@ -7,7 +7,7 @@ from reconciler.state.store import Store
 
 _COLUMNS = """
 uid, project, environment, name, incarnation, owner, source, workflow, revision, adapter, input, facts, status, reason, message, claim, attempt, deaths,
-cancel, created_at, started_at, completed_at, due_at, not_before, output, error, origin
+cancel, suspend, created_at, started_at, completed_at, due_at, not_before, output, error, origin, collected_at
 """
 Row = dict[str, Any]
 
@@ -25,7 +25,7 @@ def runs_named(store: Store, name: str, project: str | None, environment: str | 
         f"""
         SELECT {_COLUMNS}, max(incarnation)
           FROM runs
-         WHERE (name = :name OR uid = :name)
+         WHERE (name = :name OR uid = :name) AND deleted_at IS NULL
            AND (:project IS NULL OR project = :project) AND (:environment IS NULL OR environment = :environment)
          GROUP BY project, environment, name
          ORDER BY project, environment
@@ -38,7 +38,7 @@ def list_runs(
     store: Store, *, workflow: str | None, statuses: Sequence[str], project: str | None, environment: str | None, limit: int
 ) -> tuple[list[Row], int]:
     """Return the newest runs that fit, and how many there are in all."""
-    where = ["1"]
+    where = ["deleted_at IS NULL"]
     values: dict[str, Any] = {"limit": limit}
     for column, value in (("workflow", workflow), ("project", project), ("environment", environment)):
         if value is not None:
@@ -58,8 +58,9 @@ def list_workflows(store: Store, *, project: str | None, environment: str | None
     return _rows(
         store,
         """
-        SELECT w.project, w.environment, w.name, w.owner, w.revision, w.facts, w.source, w.updated_at, r.spec, r.resolved,
-               (SELECT count(*) FROM runs WHERE runs.project = w.project AND runs.environment = w.environment AND runs.workflow = w.name) AS runs,
+        SELECT w.project, w.environment, w.name, w.owner, w.revision, w.facts, w.source, w.created_at, w.updated_at, r.spec, r.resolved,
+               (SELECT count(*) FROM runs WHERE runs.project = w.project AND runs.environment = w.environment AND runs.workflow = w.name
+                   AND deleted_at IS NULL) AS runs,
                (SELECT count(*) FROM runs WHERE runs.project = w.project AND runs.environment = w.environment AND runs.workflow = w.name
                    AND completed_at IS NULL) AS active
           FROM workflows AS w JOIN revisions AS r ON r.digest = w.revision
@@ -70,9 +71,15 @@ def list_workflows(store: Store, *, project: str | None, environment: str | None
     )
 
 
-def count_by_status(store: Store) -> dict[str, int]:
-    """Return how many runs there are of each status."""
-    return dict(store.db.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
+def count_by_status(store: Store, *, ended: bool = False) -> dict[str, int]:
+    """Return how many runs there are of each status; with `ended` only those that have ended."""
+    where = "AND completed_at IS NOT NULL" if ended else ""
+    return dict(store.db.execute(f"SELECT status, count(*) FROM runs NOT INDEXED WHERE deleted_at IS NULL {where} GROUP BY status").fetchall())
+
+
+def unfinished_runs(store: Store) -> list[Row]:
+    """Return every run that has not ended."""
+    return _rows(store, f"SELECT {_COLUMNS} FROM runs WHERE completed_at IS NULL ORDER BY created_at, name", {})
 
 
 def check(store: Store) -> list[str]:

@@ -4,18 +4,20 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from reconciler.compute import Finished, LetGo, Live, Revision, Seen, Unclaimed
+from reconciler.compute import Finished, LetGo, Live, Revision, Seen, Unclaimed, revision_facts, revision_from
 from reconciler.digest import Json
+from reconciler.errors import DamagedStateError
 from reconciler.instants import stamp
-from reconciler.journal import decode_json, encode_json
-from reconciler.model import EnvVar, Place, Source, Status
+from reconciler.journal import DAMAGED_ADVICE, decode_json, encode_json
+from reconciler.model import Place, Source, Status
 from reconciler.moves import SOURCES
+from reconciler.reasons import reason_of_end
 from reconciler.recorded import ActiveRun, ChildRun, RunLine
 from reconciler.state.store import Store
 
 _LINE = "name, uid, max(incarnation), owner, workflow, spec_hash, rerun, status, suspend, priority, cancel, claim, revision, source, facts, not_before, due_at"
 KnownRows = dict[str, tuple[tuple[Any, ...], ActiveRun]]
-KnownLines = dict[Place, tuple[tuple[int, int], dict[str, RunLine]]]
+KnownLines = dict[Place, tuple[tuple[int, int, int], dict[str, RunLine]]]
 _ACTIVE = """
 SELECT runs.*, revisions.spec AS revision_spec, revisions.deployed_at IS NOT NULL AS deployed
   FROM runs JOIN revisions ON revisions.digest = runs.revision
@@ -46,7 +48,7 @@ def latest_facts(store: Store, place: Place, name: str) -> ChildRun | None:
     """Return the latest incarnation of a run with what came of it, None if it is not known."""
     row = store.db.execute(
         """
-        SELECT uid, name, incarnation, workflow, status, origin, output, error, reason
+        SELECT uid, name, incarnation, workflow, status, origin, output, error, CASE WHEN status = 'canceled' AND message <> '' THEN message ELSE reason END
           FROM runs
          WHERE project = :project AND environment = :environment AND name = :name
          ORDER BY incarnation DESC LIMIT 1
@@ -87,10 +89,19 @@ def active_runs(store: Store, known: KnownRows | None = None) -> dict[str, Activ
     revisions: dict[str, Revision] = {}
     for row in cursor:
         before = known.get(row[0])
-        fresh[row[0]] = before if before is not None and before[0] == row else (row, _active(dict(zip(names, row, strict=True)), revisions))
+        fresh[row[0]] = before if before is not None and before[0] == row else (row, _whole(dict(zip(names, row, strict=True)), revisions))
     known.clear()
     known.update(fresh)
     return {uid: run for uid, (_, run) in fresh.items()}
+
+
+def _whole(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun:
+    """Return the run of a row. Raises DamagedStateError for one that this program did not write."""
+    try:
+        return _active(row, revisions)
+    except (ValueError, TypeError, KeyError) as error:
+        message = f"state.db is damaged (its row of run {row['name']!r}: {error}): {DAMAGED_ADVICE}"
+        raise DamagedStateError(message) from error
 
 
 def _active(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun:
@@ -128,6 +139,7 @@ def _active(row: Mapping[str, Any], revisions: dict[str, Revision]) -> ActiveRun
         not_before=_instant(row["not_before"]),
         source=source_from(row["source"]),
         origin=decode_json(row["origin"]),
+        rerun=row["rerun"],
     )
 
 
@@ -143,14 +155,12 @@ def source_from(text: str) -> Source:
 
 def revision_spec(revision: Revision) -> str:
     """Write a revision as it is kept."""
-    env = [[variable.name, variable.value, variable.secret] for variable in revision.env]
-    facts = {name: getattr(revision, name) for name in ("digest", "workflow", "runtime", "entry", "version", "block", "settings")}
-    return encode_json({**facts, "env": env})
+    return encode_json(revision_facts(revision))
 
 
-def revision_from(facts: Mapping[str, Any]) -> Revision:
+def revision_of_spec(text: str) -> Revision:
     """Read what `revision_spec` wrote."""
-    return Revision(**{**facts, "env": tuple(EnvVar(*variable) for variable in facts["env"])})
+    return revision_from(decode_json(text))
 
 
 def insert_run(store: Store, run: ActiveRun, rerun: str, *, now: datetime) -> bool:
@@ -251,12 +261,13 @@ def record_progress(store: Store, uid: str, seen: Live | LetGo | Unclaimed, stat
     return cursor.rowcount == 1
 
 
-def finish(store: Store, uid: str, end: Finished) -> bool:
+def finish(store: Store, uid: str, end: Finished, message: str = "") -> bool:
     """Record the end of a run, unless it has ended already, or cannot end like this."""
+    reason, told = reason_of_end(end.status.value, end.reason, message)
     cursor = store.db.execute(
         f"""
         UPDATE runs
-           SET status = :status, reason = :reason, message = '', completed_at = :completed_at, output = :output, error = :error, due_at = NULL,
+           SET status = :status, reason = :reason, message = :message, completed_at = :completed_at, output = :output, error = :error, due_at = NULL,
                not_before = NULL, claim = max(claim, :claim), confirmed = 1, journal_size = :size, attempt = :attempt, deaths = :deaths,
                started_at = coalesce(started_at, :started_at)
          WHERE uid = :uid AND completed_at IS NULL AND status IN ({SOURCES[end.status]})
@@ -264,7 +275,8 @@ def finish(store: Store, uid: str, end: Finished) -> bool:
         {
             "uid": uid,
             "status": end.status.value,
-            "reason": end.reason,
+            "reason": reason,
+            "message": told,
             "completed_at": stamp(end.completed_at),
             "output": encode_json(end.output),
             "error": None if end.error is None else encode_json(end.error),
@@ -274,6 +286,14 @@ def finish(store: Store, uid: str, end: Finished) -> bool:
             "deaths": end.seen.deaths,
             "started_at": None if end.seen.started_at is None else stamp(end.seen.started_at),
         },
+    )
+    return cursor.rowcount == 1
+
+
+def ask_to_cancel(store: Store, uid: str, reason: str) -> bool:
+    """Remember that a run shall be canceled; false if it has ended, or that was asked for before."""
+    cursor = store.db.execute(
+        "UPDATE runs SET cancel = :reason WHERE uid = :uid AND cancel IS NULL AND completed_at IS NULL", {"uid": uid, "reason": reason}
     )
     return cursor.rowcount == 1
 
@@ -295,6 +315,8 @@ def edit_run(store: Store, uid: str, changes: Mapping[str, Json]) -> None:
         "revision",
         "workflow",
         "adapter",
+        "origin",
+        "rerun",
     }
     names = sorted(set(changes) & allowed)
     store.db.execute(  # the names are of the list above

@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from reconciler.compute import Revision
+from reconciler.compute import Revision, revision_from
 from reconciler.digest import Json
 from reconciler.instants import stamp
 from reconciler.journal import decode_json, encode_json
 from reconciler.model import Place
 from reconciler.recorded import KnownWorkflow
-from reconciler.state.runs import revision_from, revision_spec, source_from
+from reconciler.state.runs import revision_spec, source_from
 from reconciler.state.store import Store
 
 
@@ -44,10 +44,12 @@ def places_with(store: Store, workflow: str) -> list[Place]:
 
 
 def places_of(store: Store, owner: str) -> list[Place]:
-    """Return the places in which a folder owns a workflow or a run that has not ended."""
+    """Return the places in which a folder owns a workflow, a schedule or a run that has not ended."""
     rows = store.db.execute(
         """
         SELECT project, environment FROM workflows WHERE owner = :owner
+        UNION
+        SELECT project, environment FROM schedules WHERE owner = :owner
         UNION
         SELECT project, environment FROM runs WHERE owner = :owner AND completed_at IS NULL
         """,
@@ -57,13 +59,15 @@ def places_of(store: Store, owner: str) -> list[Place]:
 
 
 def save_revision(store: Store, revision: Revision, adapter: str, resolved: Json, *, deployed: bool, now: datetime) -> None:
-    """Remember a revision, and whether it was deployed."""
+    """Remember a revision, and whether it was deployed (and described); of one that only a tombstone told of, now everything."""
     store.db.execute(
         """
-        INSERT INTO revisions (digest, adapter, spec, resolved, created_at, deployed_at)
-        VALUES (:digest, :adapter, :spec, :resolved, :now, :deployed_at)
+        INSERT INTO revisions (digest, adapter, spec, resolved, created_at, deployed_at, described)
+        VALUES (:digest, :adapter, :spec, :resolved, :now, :deployed_at, :deployed)
         ON CONFLICT (digest) DO UPDATE
-           SET resolved = coalesce(excluded.resolved, resolved), deployed_at = coalesce(deployed_at, excluded.deployed_at)
+           SET resolved = coalesce(excluded.resolved, resolved), deployed_at = coalesce(deployed_at, excluded.deployed_at),
+               described = max(described, excluded.described),
+               spec = CASE json_extract(spec, '$.runtime') WHEN '' THEN excluded.spec ELSE spec END
         """,
         {
             "digest": revision.digest,
@@ -72,6 +76,7 @@ def save_revision(store: Store, revision: Revision, adapter: str, resolved: Json
             "resolved": None if resolved is None else encode_json(resolved),
             "now": stamp(now),
             "deployed_at": stamp(now) if deployed else None,
+            "deployed": deployed,
         },
     )
 
@@ -124,7 +129,7 @@ def unneeded_revisions(store: Store) -> list[tuple[str, str]]:
 
 def revision_retired(store: Store, digest: str) -> None:
     """Remember that a revision is no longer on its platform."""
-    store.db.execute("UPDATE revisions SET deployed_at = NULL WHERE digest = :digest", {"digest": digest})
+    store.db.execute("UPDATE revisions SET deployed_at = NULL, described = 0 WHERE digest = :digest", {"digest": digest})
 
 
 def save_place(store: Store, place: Place, *, lineage: str, folder: str, now: datetime) -> None:

@@ -42,12 +42,15 @@ class Wakeups:
         os.close(self._reader)
         os.close(self._writer)
 
-    def watch(self, folders: Iterable[str], *, tells: bool = True) -> None:
-        """Begin to watch folders, not what is below them; a change in one that does not tell anything only ends a wait."""
+    def watch(self, folders: Iterable[str], *, tells: bool = True, modified: bool = False) -> None:
+        """Begin to watch folders, not what is below them: for new files, and with `modified` for writing into those that are there.
+
+        A change in a folder that does not tell anything only ends a wait.
+        """
         new = set(folders) - self._folders
         if not new:
             return
-        from watchdog.events import FileCreatedEvent, FileMovedEvent, FileSystemEventHandler
+        from watchdog.events import FileCreatedEvent, FileModifiedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
         from watchdog.observers import Observer
 
         hear = self._hear if tells else self.wake
@@ -60,8 +63,9 @@ class Wakeups:
             self._observer = Observer()
             self._observer.daemon = True
             self._observer.start()
+        wanted: list[type[FileSystemEvent]] = [FileCreatedEvent, FileMovedEvent, *([FileModifiedEvent] if modified else [])]
         for folder in new:
-            self._observer.schedule(Handler(), folder, event_filter=[FileCreatedEvent, FileMovedEvent])
+            self._observer.schedule(Handler(), folder, event_filter=wanted)
         self._folders |= new
 
     def _hear(self) -> None:

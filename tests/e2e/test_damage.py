@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.broken import ECHO, check_others, failures, use
+from tests.support.broken import ECHO, check_others, check_told, failures, use
 from tests.support.site import Site, eventually
 
 
@@ -95,18 +95,21 @@ def cut_in_half(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [overwrite_the_head, overwrite_the_rest, cut_in_half])
-def test_a_damaged_database_is_named_and_once_it_is_moved_away_nothing_runs_again(used: Site, damage: Callable[[Path], None]) -> None:
+def test_a_damaged_database_is_named_by_those_who_look_and_moved_aside_and_rebuilt_by_a_pass(used: Site, damage: Callable[[Path], None]) -> None:
     database = used.data / "state.db"
     damage(database)
+    before = database.read_bytes()
 
     found = failures(used)
-    check_others(used, broken=("plan", "status", "reconcile"), says=f"{database} is damaged")
-    for path in used.data.glob("state.db*"):
-        path.rename(used.home / path.name)
-    used.finish()
+    for words in (["plan", str(used.folder)], ["status"]):
+        check_told(used.cli.run(*words, expect=None), words[0], f"{database} is damaged")
+    done = used.finish()
 
+    (moved,) = [path for path in used.data.glob("state.db.damaged-*") if not path.name.endswith(("-wal", "-shm"))]
+    assert moved.read_bytes() == before
     assert str(database) in found["database"]
-    assert f"{database.name}* away" in found["database"]
+    assert "state rebuild" in found["database"]
+    assert f"moved to {moved}" in done.stderr
     assert failures(used) == {}
     assert used.effects() == ["echo", "echo"]
     assert used.status("one")["claims"] == 1

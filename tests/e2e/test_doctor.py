@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.broken import ECHO, check_others, failures, use
+from tests.support.broken import ECHO, check_others, check_told, failures, use
 from tests.support.cli import Cli
 from tests.support.site import Site
 
@@ -134,11 +134,14 @@ def test_a_local_folder_and_a_folder_of_manifests_that_cannot_be_read(used: Site
 
     try:
         found = failures(used)
-        check_others(used, broken=("plan", "reconcile"), says=f"{used.folder}: the folder of manifests cannot be read: Permission denied")
+        says = f"{used.folder}: the folder of manifests cannot be read: Permission denied"
+        check_told(used.cli.run("plan", str(used.folder), expect=None), "plan", says)
+        held = used.pass_(expect=6)
     finally:
         for folder in (local, used.folder):
             folder.chmod(0o700)
 
+    assert f"folder-unreadable  nothing is carried out: {says}" in held.stdout
     assert f"{local} cannot be read" in found["local folder"]
     assert f"chmod u+rx {local}" in found["local folder"]
 

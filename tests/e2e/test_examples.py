@@ -129,6 +129,29 @@ def test_the_payment_is_charged_once(carried_out: tuple[Cli, Result]) -> None:
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", run["output"]["order"])
 
 
+def test_the_digest_is_written_for_every_week_that_is_filled_in(carried_out: tuple[Cli, Result], tmp_path: Path) -> None:
+    assert status(carried_out, "digest-2026-11-16")["output"] == {"title": "Week 2026-11-09 to 2026-11-15", "days": 7}
+    cli = Cli(tmp_path, tmp_path / "data")
+    cli.run("reconcile", "--once", "--wait", str(EXAMPLES / "digest"))
+
+    cli.run("start", "schedule/digest-weekly", "--from", "2025-10-20", "--to", "2025-10-27", "--wait")
+
+    written = {run["id"]: run["output"]["title"] for run in cli.run("list", "runs", "--json").json}
+    assert written == {
+        "digest-2026-11-16": "Week 2026-11-09 to 2026-11-15",
+        "digest-weekly-20251020t0400z": "Week 2025-10-13 to 2025-10-19",
+        "digest-weekly-20251027t0500z": "Week 2025-10-20 to 2025-10-26",
+    }
+
+
+def test_the_schedule_of_the_examples_is_suspended_so_that_make_run_does_the_same_at_any_time(carried_out: tuple[Cli, Result]) -> None:
+    cli, _ = carried_out
+
+    (view,) = cli.run("list", "schedules", "--json").json
+
+    assert (view["id"], view["status"], view["next"]) == ("digest-weekly", "suspended", [])
+
+
 def test_no_lock_file_names_a_registry() -> None:
     assert [path for path in EXAMPLES.rglob("package-lock.json") if '"resolved"' in path.read_text()] == []
 

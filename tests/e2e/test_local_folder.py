@@ -55,4 +55,4 @@ def test_a_damaged_cell_of_the_database_is_an_error_that_says_what_to_do(site: S
     told = site.cli.run("status", "one", expect=1).stderr
 
     assert "Traceback" not in told
-    assert "move state.db away" in told
+    assert "state rebuild" in told

@@ -35,18 +35,18 @@ def test_a_run_that_is_saved_is_carried_out_and_told_of(hello: Site) -> None:
     with living(hello) as loop:
         hello.start("one", "hello", input={"name": "World"})
 
-        said = loop.says("run/one  completed")
+        said = loop.says("run/one: completed")
 
-    assert said.count("run/one  start") == 1
+    assert said.count("run/one: start") == 1
     assert hello.status("one")["output"] == "Hello, World!"
 
 
 def test_code_that_is_saved_is_deployed(hello: Site) -> None:
     with living(hello) as loop:
-        loop.says("workflow/hello  deploy")
+        loop.says("workflow/hello: deploy")
         hello.write("hello.py", HELLO.replace("Hello", "Goodbye"))
 
-        loop.says("workflow/hello  update")
+        loop.says("workflow/hello: update")
 
 
 def test_SIGTERM_ends_it_and_its_runs_go_on(hello: Site) -> None:
@@ -103,7 +103,7 @@ def test_once_beside_it_hands_its_wish_over_and_prints_that_pass(hello: Site) ->
         assert "project other" in shown.stdout
         assert "+ run/seven      start" in shown.stdout
         assert "7" in shown.stdout.splitlines()[-1]
-        loop.says("run/seven  completed")
+        loop.says("run/seven: completed")
 
 
 def test_a_wish_for_a_folder_with_mistakes_exits_as_it_does_without_a_loop(hello: Site) -> None:
@@ -122,7 +122,7 @@ def test_commands_beside_it_are_carried_out_by_it(hello: Site) -> None:
         ended = hello.cli.run("start", "mine", "-i", '{"name": "you"}', "--as", "typed", "--wait")
         hello.cli.run("start", "mine", "-i", '{"name": "you", "sleep": 600}', "--as", "long")
         canceled = hello.cli.run("cancel", "long", "--wait")
-        loop.says("run/long  canceled")
+        loop.says("run/long: cancel")
 
     assert "workflow/mine is deployed" in deployed.stdout
     assert "Hello, you!" in ended.stdout
@@ -157,7 +157,7 @@ def test_a_worker_that_is_killed_is_replaced_at_once(hello: Site) -> None:
 def test_a_parked_sleep_is_woken_when_it_is_due(hello: Site) -> None:
     with living(hello, settings="poll_interval: 1h\npark_after: 100ms\n") as loop:
         hello.start("parked", "hello", input={"name": "A", "sleep": 1})
-        loop.says("run/parked  completed")
+        loop.says("run/parked: completed")
 
     assert hello.status("parked")["claims"] == 2
 
@@ -199,11 +199,11 @@ def test_500_files_of_a_checkout_make_one_pass(hello: Site) -> None:
     git(hello.folder, "commit", "-m", "many")
     git(hello.folder, "reset", "--hard", "HEAD~1")
     with living(hello) as loop:
-        loop.says("workflow/hello  deploy")
+        loop.says("workflow/hello: deploy")
         before = loop.passes()
 
         git(hello.folder, "reset", "--hard", "HEAD@{1}")
-        loop.says("500 changes")
+        loop.says("changes=500")
 
         assert loop.passes() == before + 1
 
@@ -218,14 +218,14 @@ def test_a_file_that_is_still_being_written_starts_nothing(hello: Site) -> None:
         assert "slow" not in hello.statuses()
         file.close()
 
-        loop.says("run/slow  completed")
+        loop.says("run/slow: completed")
     assert hello.status("slow")["input"] == {"name": "First"}
 
 
 def test_it_waits_while_git_holds_its_index(hello: Site) -> None:
     git(hello.folder, "init")
     with living(hello) as loop:
-        loop.says("workflow/hello  deploy")
+        loop.says("workflow/hello: deploy")
         before = loop.passes()
         (hello.folder / ".git" / "index.lock").touch()
         for number in range(3):
@@ -233,7 +233,7 @@ def test_it_waits_while_git_holds_its_index(hello: Site) -> None:
             time.sleep(0.1)
         held = loop.passes()
         (hello.folder / ".git" / "index.lock").unlink()
-        loop.says("3 changes")
+        loop.says("changes=3")
 
         assert (held, loop.passes()) == (before, before + 1)
 
@@ -258,7 +258,7 @@ def test_a_folder_that_is_away_for_a_while_changes_nothing(hello: Site) -> None:
         eventually(lambda: hello.reached("asleep", "requested", kind="sleep"))
         away = hello.folder.with_name("away")
         hello.folder.rename(away)
-        loop.says("cannot be read")
+        loop.says("folder-missing")
         away.rename(hello.folder)
         hello.start("after", "hello", input={"name": "B"})
 
@@ -273,7 +273,7 @@ def test_a_folder_behind_a_link_is_followed_when_the_link_is_switched(hello: Sit
     shutil.copytree(hello.folder, releases / "2")
     link.symlink_to(releases / "1")
     with living(hello, str(link)) as loop:
-        loop.says("workflow/hello  deploy")
+        loop.says("workflow/hello: deploy")
         switch = hello.home / "switch"
         switch.symlink_to(releases / "2")
         switch.rename(link)
@@ -288,7 +288,7 @@ def test_a_folder_behind_a_link_is_followed_when_the_link_is_switched(hello: Sit
 
 def test_changes_that_the_kernel_dropped_are_found(hello: Site) -> None:
     with living(hello) as loop:
-        loop.says("workflow/hello  deploy")
+        loop.says("workflow/hello: deploy")
         os.kill(loop.process.pid, signal.SIGSTOP)
         queue = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
         for number in range(queue // 2 + 100):  # each makes several events
@@ -315,7 +315,7 @@ def test_start_leaves_a_follower_that_takes_over_and_goes_away(hello: Site) -> N
 
     assert "follower" in started.stderr
     assert hello.status("followed")["claims"] == 2
-    assert "run/followed  completed" in (hello.data / "follower.log").read_text()
+    assert "run/followed: completed" in (hello.data / "follower.log").read_text()
 
 
 def test_a_follower_gives_way_to_a_loop(hello: Site) -> None:
@@ -335,3 +335,11 @@ def test_none_is_left_where_nobody_wants_one(hello: Site, words: list[str]) -> N
     hello.cli.run("start", "mine", "-i", '{"name": "you"}', *words)
 
     assert not (hello.data / "follower.log").exists()
+
+
+def test_schedules_fire_when_their_slots_come(hello: Site) -> None:
+    hello.declare("Schedule", "often", {"every": "1s", "overlap": "allow", "run": {"workflow": "hello", "input": {"name": "S"}}})
+    with living(hello) as loop:
+        loop.says("often-", times=6)  # started and completed three times at least
+
+    assert len([name for name in hello.statuses() if name.startswith("often-")]) >= 3

@@ -28,6 +28,16 @@ spec:
   code: {inline: "def workflow(input, ctx):\\n    ctx.step('no', lambda: 1 / 0)"}
 ---
 apiVersion: ty-openworkflow/v1
+kind: Schedule
+metadata: {name: nightly, labels: {team: web}}
+spec: {cron: 30 2 * * *, timeZone: Europe/Berlin, startDeadline: 1h, jitter: 30s, keep: {completed: 10}, run: {workflow: greet, input: "${slot.iso}"}}
+---
+apiVersion: ty-openworkflow/v1
+kind: Schedule
+metadata: {name: suspended}
+spec: {every: 1h, suspend: true, run: {workflow: greet}}
+---
+apiVersion: ty-openworkflow/v1
 kind: Run
 metadata: {name: greet-world}
 spec: {workflow: greet, input: {name: World}}
@@ -61,6 +71,12 @@ def test_plans_passes_lists_and_runs_fit_their_schemas(cli: Cli, tmp_path: Path)
         check("status", run)
     for workflow in json.loads(cli.run("list", "workflows", "--json").stdout):
         check("workflow-status", workflow)
+    for schedule in json.loads(cli.run("list", "schedules", "--json").stdout):
+        check("schedule-status", schedule)
+    check("schedule-status", json.loads(cli.run("status", "schedule/nightly", "--json").stdout))
+    check("backfill", json.loads(cli.run("start", "schedule/nightly", "--from", "2026-01-01", "--to", "2026-01-03", "--json").stdout))
+    check("status", json.loads(cli.run("start", "schedule/nightly", "--wait", "--json").stdout))
+    check("status", json.loads(cli.run("status", "nightly-20260101t0130z", "--json").stdout))
     failed = json.loads(cli.run("status", "fails", "--json").stdout)
     check("status", failed)
     assert (failed["status"], failed["error"]["name"], failed["steps"][0]["attempts"]) == ("failed", "ZeroDivisionError", 2)

@@ -69,7 +69,7 @@ def check_greeting(site: Site, view: dict[str, Any], id_: str) -> None:
     ]  # fmt: skip
     took = datetime.fromisoformat(view["completed_at"]) - datetime.fromisoformat(view["started_at"])
     assert timedelta(seconds=5) <= took < timedelta(seconds=15)
-    assert [(item["type"], item["status"]) for item in view["conditions"]] == [("Succeeded", "True")]
+    assert [(item["type"], item["status"]) for item in view["conditions"]] == [("Succeeded", "True"), ("Synced", "True")]
     (listed,) = run("list", "runs", "-w", "my-workflow", "-s", "completed", "-n", "5", "--json").json
     assert listed == view
     assert run("list", "runs", "-w", "other", "--json").json == []
@@ -137,8 +137,7 @@ def test_delete_of_a_run_cancels_it_and_delete_all_empties_the_local_folder(gree
 
     run("delete", f"run/{first}", expect=None)
     run("wait", first, expect=5)
-    run("delete", "--all", expect=None)
-    run("wait", second, expect=5)
+    run("delete", "--all", "--yes", "--keep-history")
 
     assert greeter.statuses() == {first: "canceled", second: "canceled"}
     assert run("list", "workflows", "--json").json == []

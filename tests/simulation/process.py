@@ -60,7 +60,7 @@ class OneProcess(Service):
     def reading(self) -> Iterator[Store | None]:
         yield self.process.store
 
-    def desired(self, folder: Path, *, writing: bool) -> list[Desired]:
+    def desired(self, folder: Path, *, writing: bool, tree: Path | None = None, waits: bool = True) -> list[Desired]:
         return [self.process.manifests.load()]
 
 

@@ -20,8 +20,8 @@ class LivingLoop:
         return self.log.read_text()
 
     def passes(self) -> int:
-        """Return how many passes it has shown."""
-        return self.said().count("Pass: ")
+        """Return how many passes it has told of: those that did something."""
+        return self.said().count("action=pass")
 
     def says(self, text: str, times: int = 1) -> str:
         """Wait until it has printed a text so many times, and return everything."""

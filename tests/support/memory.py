@@ -11,6 +11,8 @@ from reconciler.compute import (
     Finished,
     Found,
     Gone,
+    Inventory,
+    Keepsake,
     LetGo,
     Live,
     Missing,
@@ -41,7 +43,9 @@ class Platform:
     journals: dict[str, bytes] = field(default_factory=dict)
     inboxes: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     printed: dict[str, bytes] = field(default_factory=dict)
-    revisions: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
+    revisions: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    sealed: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    descriptions: dict[str, Revision] = field(default_factory=dict)
     alive: set[str] = field(default_factory=set)
     ordered: dict[str, int] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
@@ -83,15 +87,29 @@ class MemoryAdapter:
         self._up()
         if not self.platform.deploys:
             raise UnavailableError("there is no room for code")
-        if revision.digest not in self.platform.revisions:
+        if revision.digest not in self.platform.revisions or self.altered([revision.digest]):
             self.platform.writes += 1
             self.platform.revisions[revision.digest] = dict(code)
+            self.platform.sealed[revision.digest] = dict(code)
         progress("deployed")
         return {"interpreter": "memory"}
+
+    def altered(self, digests: Sequence[str], *, deep: bool = False) -> Mapping[str, str]:
+        self._up()
+        platform = self.platform
+        return {
+            digest: "its code was changed"
+            for digest in digests
+            if digest in platform.revisions and platform.revisions[digest] != platform.sealed[digest]
+        }
+
+    def abandon(self, digest: str) -> None:
+        """Nothing takes long here."""
 
     def retire(self, digest: str) -> None:
         self._up()
         self.platform.revisions.pop(digest, None)
+        self.platform.sealed.pop(digest, None)
 
     def observe(self, claims: Mapping[str, int]) -> dict[str, Observation]:
         self._up()
@@ -276,6 +294,32 @@ class MemoryAdapter:
             history = self.history(uid)
             if history is not None:
                 yield Found(uid, history.order)
+
+    def describe(self, revision: Revision) -> None:
+        self._up()
+        self.platform.descriptions[revision.digest] = revision
+
+    def described(self, digest: str) -> Revision | None:
+        return self.platform.descriptions.get(digest)
+
+    def messages(self, uid: str) -> list[Mapping[str, Any]]:
+        return list(self.platform.inboxes.get(uid, ()))
+
+    def inventory(self) -> Inventory:
+        self._up()
+        return Inventory(dict.fromkeys(self.platform.journals), frozenset(self.platform.revisions))
+
+    def home(self) -> str | None:
+        return None
+
+    def workers(self, home: str) -> int:
+        return 0
+
+    def take_newer(self, home: str) -> int:
+        return 0
+
+    def keepsakes(self, uids: Sequence[str], digests: Sequence[str]) -> Iterator[Keepsake]:
+        return iter(())
 
     def examine(self) -> list[Finding]:
         return [Finding("memory", True, "here")]

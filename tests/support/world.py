@@ -1,14 +1,17 @@
 """A whole reconciler over the platform in memory: real pass, real plan, real database."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from reconciler.apply import Hands
+from reconciler.compute import Adapter
+from reconciler.errands import Errands
+from reconciler.hands import Hands
 from reconciler.model import Code, Desired
 from reconciler.plan import Limits
-from reconciler.reconcile import Reconciler, Report
+from reconciler.reconcile import Memory, Reconciler, Report
 from reconciler.recorded import ActiveRun
 from reconciler.state import Store, open_store
 from tests.support.builders import NOON
@@ -47,20 +50,26 @@ class Dying(MemoryAdapter):
 
 @dataclass
 class World:
-    """A data folder, a platform and a clock; each pass opens the database anew, as a new process would."""
+    """A data folder, a platform and a clock; each pass opens the database anew, as a new process would.
+
+    With a `memory` it is one process that lives on, with `errands` one that waits for no deploy. `adapters` may stand for other platforms.
+    """
 
     folder: Path
     limits: Limits = field(default_factory=Limits)
     platform: Platform = field(default_factory=Platform)
     clock: HandClock = field(default_factory=HandClock)
     writes: int = 0
+    memory: Memory | None = None
+    errands: Errands | None = None
+    adapters: Callable[[], Mapping[str, Adapter]] | None = None
 
-    def run_pass(self, desired: Desired | None, *, die_after: int | None = None) -> Report | None:
+    def run_pass(self, desired: Desired | None, *, die_after: int | None = None, **how: Any) -> Report | None:
         """Run one pass; with `die_after` the process dies at that call of the adapter, and None is returned."""
         store = open_store(self.folder)
         before = store.db.total_changes
         try:
-            return self._reconciler(store, [] if die_after is None else [die_after]).run_pass(desired)
+            return self._reconciler(store, [] if die_after is None else [die_after]).run_pass(desired, **how)
         except Crash:
             return None
         finally:
@@ -74,6 +83,6 @@ class World:
         def environment(_: ActiveRun) -> Mapping[str, str]:
             return {}
 
-        adapter = Dying(self.platform, countdown)
-        hands = Hands(store, {"memory": adapter}, self.clock, read_code, environment, {}, lambda _: None)
-        return Reconciler(hands, self.limits, "home")
+        adapters = {"memory": Dying(self.platform, countdown)} if self.adapters is None else self.adapters()
+        hands = Hands(store, adapters, self.clock, read_code, environment, {}, lambda _: None, self.errands)
+        return Reconciler(hands, self.limits, "home", self.memory)

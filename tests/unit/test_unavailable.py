@@ -2,7 +2,6 @@
 
 import pytest
 
-from reconciler.model import Schedule
 from reconciler.unavailable import with_remarks
 from tests.support.builders import a_run, a_workflow, desired
 
@@ -12,8 +11,6 @@ from tests.support.builders import a_run, a_workflow, desired
     [
         (desired(a_run(task={"title": "x"})), "run/greet-world"),
         (desired(a_run(task=True)), "run/greet-world"),
-        (desired(a_workflow(keep={"completed": "30d"})), "workflow/greet"),
-        (desired(schedules={"nightly": Schedule("nightly", {})}), "schedule/nightly"),
     ],
 )
 def test_what_is_not_available_is_a_warning_at_its_object(declared: object, about: str) -> None:
@@ -24,4 +21,4 @@ def test_what_is_not_available_is_a_warning_at_its_object(declared: object, abou
 
 
 def test_what_is_available_is_not_remarked() -> None:
-    assert with_remarks(desired(a_workflow(), a_run(), a_run("b", task=False))).problems == ()
+    assert with_remarks(desired(a_workflow(keep={"completed": "30d"}), a_run(), a_run("b", task=False))).problems == ()

@@ -72,6 +72,10 @@ class Harness(ABC):
     def kill_worker(self, uid: str) -> None:
         """Let the worker of a run die."""
 
+    @abstractmethod
+    def alter(self, digest: str) -> None:
+        """Change something of a deployed revision behind the adapter's back."""
+
     def code(self, behaviour: str) -> dict[str, bytes]:
         return {"workflow.py": behaviour.encode()}
 
@@ -111,6 +115,9 @@ class InMemory(Harness):
     def kill_worker(self, uid: str) -> None:
         self.platform.alive.discard(uid)
 
+    def alter(self, digest: str) -> None:
+        self.platform.revisions[digest]["workflow.py"] = b"changed"
+
 
 class Exec(Harness):
     programs = PYTHON
@@ -126,6 +133,12 @@ class Exec(Harness):
         history = self.open().history(uid)
         assert history is not None
         kill_tree(history.worker)
+
+    def alter(self, digest: str) -> None:
+        file = self.folder / "revisions" / digest / "code" / self.file
+        file.chmod(0o600)
+        file.write_bytes(b"changed")
+        file.chmod(0o400)
 
     def code(self, behaviour: str) -> dict[str, bytes]:
         return {self.file: self.programs[behaviour].encode()}
@@ -180,6 +193,44 @@ def test_a_deployed_revision_is_there_for_every_process_and_may_be_deployed_agai
     harness.open().retire(revision.digest)
     harness.open().retire(revision.digest)
     assert harness.open().deployed([revision.digest]) == frozenset()
+
+
+def test_a_revision_that_was_altered_is_told_by_every_process_until_it_is_deployed_again(harness: Harness) -> None:
+    revision, code = harness.revision("echo"), harness.code("echo")
+    harness.open().deploy(revision, code, lambda _: None)
+    before = harness.open().altered([revision.digest])
+
+    harness.alter(revision.digest)
+    told = [harness.open().altered([revision.digest], deep=deep) for deep in (False, True)]
+    harness.open().deploy(revision, code, lambda _: None)
+
+    assert before == {}
+    assert [set(one) for one in told] == [{revision.digest}] * 2
+    assert harness.open().deployed([revision.digest]) == {revision.digest}
+    assert harness.open().altered([revision.digest], deep=True) == {}
+
+
+def test_a_revision_is_replaced_under_a_living_worker_and_runs_go_on_with_its_code(harness: Harness) -> None:
+    adapter = harness.open()
+    harness.start(adapter, "work")
+    harness.until(adapter, "u1", lambda seen: isinstance(seen, Live))
+    harness.alter(harness.revision("work").digest)
+
+    harness.open().deploy(harness.revision("work"), harness.code("work"), lambda _: None)
+
+    assert isinstance(harness.open().observe({"u1": 1})["u1"], Live)
+    harness.kill_worker("u1")
+    harness.until(adapter, "u1", lambda seen: isinstance(seen, Gone))
+    harness.start(adapter, "work", claim=2)
+    harness.until(adapter, "u1", lambda seen: isinstance(seen, Live) and seen.seen.claim == 2, claim=2)
+
+
+def test_what_is_not_there_was_not_altered_and_giving_up_what_nobody_deploys_is_fine(harness: Harness) -> None:
+    adapter = harness.open()
+
+    adapter.abandon("x" * 32)
+
+    assert adapter.altered(["x" * 32], deep=True) == {}
 
 
 def test_a_run_is_carried_out_and_its_end_is_read_by_any_process(harness: Harness) -> None:
@@ -490,3 +541,37 @@ def test_a_worker_that_had_no_room_for_its_last_record_is_no_dead_one(tmp_path: 
     after = adapter.history("u1")
     assert after is not None
     assert after.deaths == 0
+
+
+def test_what_a_lost_database_needs_is_kept_beside_a_revision_until_it_is_retired(harness: Harness) -> None:
+    harness.start(harness.open(), "echo", "u1")
+    revision = harness.order("echo", uid="u1").revision
+
+    for _ in range(2):
+        harness.open().describe(revision)
+
+    assert harness.open().described(revision.digest) == revision
+    assert harness.open().described("0" * 32) is None
+
+
+def test_an_inbox_can_be_read_back_in_its_order(harness: Harness) -> None:
+    harness.start(harness.open(), "wait", "u1")
+    sent = [{"type": "signal", "id": f"s{number}", "name": "other", "data": number} for number in range(3)]
+
+    for message in sent:
+        harness.open().send("u1", message)
+
+    assert harness.open().messages("u1") == sent
+    assert harness.open().messages("nobody") == []
+
+
+def test_an_inventory_has_every_run_and_revision_with_nothing_wrong(harness: Harness) -> None:
+    for uid in ("u1", "u2"):
+        harness.start(harness.open(), "echo", uid)
+        harness.until(harness.open(), uid, finished)
+
+    found = harness.open().inventory()
+
+    assert found.runs == {"u1": None, "u2": None}
+    assert harness.order("echo", uid="u1").revision.digest in found.revisions
+    assert found.strays == ()

@@ -6,8 +6,8 @@ import pytest
 
 from reconciler.errors import InvalidError
 from reconciler.manifests import LoadOptions, Manifests, load_local
-from reconciler.manifests.variables import fill_slot
 from reconciler.model import Place
+from reconciler.slots import fill_slot
 from tests.unit.manifests.folders import RUN, WORKFLOW, LaterClock, a_manifest, a_run, a_workflow, lines, loaded, together, write
 
 PROJECT = """\
