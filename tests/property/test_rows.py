@@ -36,9 +36,11 @@ def world(tmp_path: Path) -> World:
 
 
 def passes(world: World, wanted: Desired, number: int = 1) -> Report:
-    reports = [world.run_pass(wanted) for _ in range(number)]
-    assert reports[-1] is not None
-    return reports[-1]
+    report = None
+    for _ in range(number):
+        report = world.run_pass(wanted)
+    assert report is not None
+    return report
 
 
 def rows(world: World) -> list[tuple[Any, ...]]:
@@ -180,11 +182,13 @@ def test_rerun_a_new_token_starts_exactly_one_new_incarnation_of_the_present_rev
     assert [order["revision"] for order in orders(world.platform)] == [f"{entry}-one", f"{entry}-two"]
 
 
-def test_rerun_the_same_token_again_starts_nothing(world: World) -> None:
-    passes(world, declared(run(rerun="x"), entry="echo"), 2)
+@pytest.mark.parametrize("entry", ["echo", "park", "work"])
+def test_rerun_the_same_token_again_starts_nothing_and_ends_nothing(world: World, entry: str) -> None:
+    passes(world, declared(run(rerun="x"), entry=entry), 2)
+    before = rows(world)
 
-    assert passes(world, declared(run(rerun="x"), entry="echo"), 3).plan.actions == ()
-    assert len(rows(world)) == 1
+    assert passes(world, declared(run(rerun="x"), entry=entry), 3).plan.actions == ()
+    assert rows(world) == before
 
 
 def orders(platform: Platform) -> list[Any]:
@@ -246,6 +250,27 @@ def test_crash_between_intent_and_effect_while_the_platform_is_away_it_is_waited
 
     assert report.plan.changes == []
     assert statuses(world) == ["pending"]
+
+
+def test_a_start_that_was_confirmed_is_never_made_again_because_the_platform_has_forgotten_it(world: World) -> None:
+    passes(world, declared(run()))
+    world.platform.journals.clear()
+
+    report = passes(world, declared(run()), 3)
+
+    assert [notice.reason for notice in report.plan.held] == ["state-unknown"]
+    assert not world.platform.journals
+
+
+def test_nothing_starts_whose_revision_could_not_be_deployed(world: World) -> None:
+    world.platform.deploys = False
+    passes(world, declared(run(), entry="echo"), 2)
+    assert not world.platform.journals
+
+    world.platform.deploys = True
+    passes(world, declared(run(), entry="echo"), 2)
+
+    assert statuses(world) == ["completed"]
 
 
 # worker gone without a terminal record

@@ -51,6 +51,7 @@ class Platform:
     changed: set[str] = field(default_factory=set)
     writes: int = 0
     down: bool = False
+    deploys: bool = True
 
     def append(self, uid: str, claim: int, *records: Mapping[str, Any]) -> None:
         """Append records of a claim to a journal."""
@@ -84,6 +85,8 @@ class MemoryAdapter:
 
     def deploy(self, revision: Revision, code: Mapping[str, bytes], progress: Progress) -> Json:
         self._up()
+        if not self.platform.deploys:
+            raise UnavailableError("there is no room for code")
         if revision.digest not in self.platform.revisions or self.altered([revision.digest]):
             self.platform.writes += 1
             self.platform.revisions[revision.digest] = dict(code)
