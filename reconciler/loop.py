@@ -84,6 +84,7 @@ class Loop:
         self.active: Mapping[str, ActiveRun] = {}
         self.stopped, self._again = False, False
         self._wake: Callable[[], None] = lambda: None
+        service.stopping = lambda: self.stopped
         self._quiet, self._lock = Quiet(), threading.Lock()
         self._dirty: set[Path] = set()
         self._look_again: dict[Path, float] = {}
