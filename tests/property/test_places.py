@@ -101,10 +101,10 @@ def test_two_data_folders_on_one_platform_carry_out_their_own(tmp_path: Path) ->
     platform = Platform()
     worlds = {place: World(tmp_path / place.environment, platform=platform) for place in (DEV, PROD)}
     for place, world in worlds.items():
-        settle(world, at(place, a_run("a", workflow="echo"), a_run("b", workflow="work"), lineage="abcd1234"))
+        settle(world, at(place, a_run("a", workflow="echo"), a_run("b", workflow="work")))
     prod = journals(worlds[PROD], PROD)
 
-    settle(worlds[DEV], at(DEV, lineage="abcd1234"))
+    settle(worlds[DEV], at(DEV))
 
     assert rows(worlds[DEV], DEV)["b"]["status"] == "canceled"
     assert (rows(worlds[PROD], PROD)["a"]["status"], rows(worlds[PROD], PROD)["b"]["status"]) == ("completed", "running")
