@@ -31,6 +31,7 @@ EDITS = (
     *("suspend", "cancel", "rerun_token", "depends_on", "on_change", "on_delete", "start_after", "check_out"),
     *("break_value", "break_syntax", "mend", "mend", "half_write", "empty", "write_the_rest", "write_the_rest"),
     *("take_away", "bring_back", "bring_back"),
+    *("add_schedule", "add_schedule", "edit_schedule", "suspend_schedule", "remove_schedule"),
 )
 REQUESTS = ("cancel", "rerun", "rerun_failed", "signal")
 # What happens, and how often out of all.
@@ -136,6 +137,7 @@ class Simulation:
     def _clock_set_back(self) -> str:
         self.latest = max(self.latest, self.clock.at)
         self.clock.at -= timedelta(hours=1)
+        self.folder.armed = {name: min(at, self.clock.at) for name, at in self.folder.armed.items()}
         return f"{self.clock.at}"
 
     def _lose_hint(self) -> str:
@@ -330,11 +332,12 @@ class Simulation:
             waits = () if history is None else history.waits
             if status == "pending" and workflow not in self.folder.docs("Workflow"):
                 continue  # it was asked for, and then what it is to run was taken away
-            fine = suspend or reason in ("dependency", "start-after") or "signal" in waits or "child" in waits or "send" in waits
+            fine = suspend or reason in ("dependency", "start-after", "overlap") or "signal" in waits or "child" in waits or "send" in waits
             fine = fine or (history is not None and history.until is not None and datetime.fromisoformat(history.until) > self.clock.at)
             check(fine, "I11", f"{name} is {status} ({reason}: {message}), waits for {waits}, and nothing comes of it")
-            held = len(self.folder.runnable()) < len(docs) or json.loads(facts).get("on_delete") == "finish"
-            check(owner == "" or owner.startswith("run/") or name in docs or held, "I11", f"{name} goes on undeclared")
+            lost = [name for name, doc in self.folder.docs("Schedule").items() if doc["spec"]["run"]["workflow"] not in self.folder.docs("Workflow")]
+            held = lost or len(self.folder.runnable()) < len(docs) or json.loads(facts).get("on_delete") == "finish"
+            check(owner == "" or owner.startswith(("run/", "schedule/")) or name in docs or held, "I11", f"{name} goes on undeclared")
         known = {row[0] for row in self.observer.db.execute("SELECT name FROM runs")}
         for name in self.folder.runnable():
             check(name in known, "I11", f"{name} is declared and was never started")
@@ -369,6 +372,7 @@ def simulate(seed: int, template: Path, where: Path | None = None) -> Outcome:
             simulation.close()
         trace = [line.replace(folder, "ROOT") for line in simulation.trace]
     counts = {**simulation.counts, **{f"fault {kind}": count for kind, count in simulation.faults.counts.items()}}
+    counts["slots"] = simulation.observer.slots
     counts |= {f"move {kind}": count for kind, count in simulation.observer.moves.items()}
     counts |= {f"worker {kind}": count for kind, count in simulation.workers.counts.items()}
     digest = hashlib.sha256("\n".join([*trace, error.replace(folder, "ROOT")]).encode()).hexdigest()
