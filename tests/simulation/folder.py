@@ -6,7 +6,7 @@ import os
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tests.support.world import HandClock
 
 RUNS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
 WORKFLOWS = ("etl", "mail", "parent")
+SCHEDULES = ("hourly", "often")
 Doc = dict[str, Any]
 
 
@@ -30,7 +31,7 @@ class Folder:
     twins: set[str] = field(default_factory=set)
     past: dict[str, list[Doc]] = field(default_factory=dict)
     meant: set[tuple[str, str, str]] = field(default_factory=set)
-    declared: set[str] = field(default_factory=set)
+    armed: dict[str, datetime] = field(default_factory=dict)
     tokens: Counter[str] = field(default_factory=Counter)
     writer: tuple[str, io.BufferedWriter, bytes] | None = None
     away: str = ""
@@ -62,6 +63,28 @@ class Folder:
     def add_workflow(self) -> str:
         free = [name for name in WORKFLOWS if self._find("Workflow", name) is None]
         return self._put(f"{free[0]}.yaml", [workflow(free[0], 0)]) if free else self.edit_code()
+
+    def add_schedule(self) -> str:
+        free = [name for name in SCHEDULES if self._find("Schedule", name) is None]
+        if not free:
+            return self.edit_schedule()
+        how: Doc = {
+            "timeZone": self.dice.choice(("UTC", "Europe/Berlin")),
+            "overlap": self.dice.choice(("skip", "allow", "replace", "queue")),
+            "catchUp": self.dice.choice(("none", "latest", "all")),
+            "startDeadline": self.dice.choice(("10m", "3h")),
+            "run": {"workflow": self.dice.choice(WORKFLOWS), "input": self.dice.randrange(2)},
+        }
+        return self._put(f"{free[0]}.yaml", [{"kind": "Schedule", "metadata": {"name": free[0]}, "spec": {"cron": "17 * * * *", **how}}])
+
+    def edit_schedule(self) -> str:
+        return self._edit("Schedule", lambda doc: doc["spec"].update(cron=self.dice.choice(("17 * * * *", "*/20 * * * *", "5 2 * * 1-5"))))
+
+    def suspend_schedule(self) -> str:
+        return self._edit("Schedule", lambda doc: doc["spec"].update(suspend=not doc["spec"].get("suspend", False)))
+
+    def remove_schedule(self) -> str:
+        return self._drop("Schedule")
 
     def edit_code(self) -> str:
         def change(doc: Doc) -> None:
@@ -357,7 +380,9 @@ class Folder:
     def _mean(self, path: str) -> None:
         """Remember what a file says now: with a wrong value in one document it says the others, with wrong syntax nothing."""
         for doc in {"": self.files[path], "value": self.files[path][1:], "syntax": []}[self.broken.get(path, "")]:
-            self.declared.add(f"{doc['kind'].lower()}/{doc['metadata']['name']}")
+            if doc["kind"] == "Schedule":
+                self.armed.setdefault(doc["metadata"]["name"], self.clock.now())
+                self.meant.add((doc["metadata"]["name"], doc["spec"]["run"]["workflow"], json.dumps(doc["spec"]["run"]["input"])))
             if doc["kind"] == "Run":
                 self.meant.add((doc["metadata"]["name"], doc["spec"]["workflow"], json.dumps(doc["spec"].get("input"))))
 

@@ -47,6 +47,7 @@ class Observer:
     claims: dict[str, int] = field(default_factory=dict)
     statuses: dict[str, Status] = field(default_factory=dict)
     moves: Counter[str] = field(default_factory=Counter)
+    slots: int = 0
     version: int = -1
     digest: str = ""
 
@@ -103,7 +104,8 @@ class Observer:
     def _meant(self, order: Order) -> None:
         first = order.first
         if "parent" not in first:
-            spec = (first["run"], first["workflow"], json.dumps(first["input"]))
+            name = first["schedule"]["name"] if "schedule" in first else first["run"]
+            spec = (name, first["workflow"], json.dumps(first["input"]))
             check(spec in self.folder.meant, "I12", f"{spec} was started, and nobody ever wrote that")
 
     def _woken(self, uid: str, name: str) -> None:
@@ -173,9 +175,22 @@ class Observer:
         for uid, claim, status in self.db.execute("SELECT uid, claim, status FROM runs"):
             self.claims[uid] = claim
             self._moved(uid, Status(status))
+        self._slots()
         check(len(ended) == len(self.rows), "I5", f"{self.rows.keys() - {row[0] for row in ended}} had ended, and have not any more")
         self.digest = self._digest()
         return self.digest
+
+    def _slots(self) -> None:
+        """A slot makes one run at the most, when its time has come, and none before its schedule was there."""
+        made: dict[tuple[str, str], str] = {}
+        rows = self.db.execute("SELECT name, created_at, origin FROM runs WHERE incarnation = 1 AND origin LIKE '%schedule%' ORDER BY uid")
+        for name, created_at, origin in rows:
+            schedule = json.loads(origin)["schedule"]
+            slot = (schedule["name"], schedule["slot"])
+            check(made.setdefault(slot, name) == name, "I15", f"{made[slot]} and {name} are both of {slot}")
+            check(schedule["slot"] <= created_at, "I15", f"{name} was made at {created_at}")
+            check(schedule["slot"] >= stamp(self.folder.armed[schedule["name"]])[:19], "I15", f"{name} is older than its schedule")
+        self.slots = len(made)
 
     def _moved(self, uid: str, status: Status) -> None:
         before = self.statuses.get(uid, Status.PENDING)

@@ -2,15 +2,16 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from reconciler.actions import Plan
 from reconciler.config import Settings
+from reconciler.errands import Errands
 from reconciler.errors import InvalidError, UnavailableError
 from reconciler.manifests import LoadOptions, Manifests
 from reconciler.model import Desired
@@ -24,22 +25,6 @@ from tests.support.world import HandClock
 
 SCOPE = "simulation"
 LIMITS = Limits(concurrency=5, crash_limit=3)
-
-
-class OneAfterAnother:
-    """A pool whose work is done in the caller's thread, in its order: threads would make the order of calls depend on luck."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is left to wait for."""
-
-    def map(self, work: Callable[[Any], Any], things: Iterable[Any]) -> Iterator[Any]:
-        return map(work, things)
 
 
 class OneProcess(Service):
@@ -79,6 +64,8 @@ class Process:
     hints: set[str] = field(default_factory=set)
     dues: tuple[datetime, ...] = ()
     looked: bool = False
+    lives_on: bool = True
+    under_way: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = open_store(self.data_dir)
@@ -89,6 +76,8 @@ class Process:
         options = LoadOptions(cache_dir=cache, write_cache=self.keeps_cache)
         self.manifests = Manifests(self.folder, options, self.clock)
         self.service = OneProcess(self)
+        if self.lives_on:  # slow calls are made beside the passes, when the simulation says so
+            self.service.errands = Errands(begin=self.under_way.append)
 
     def desired(self) -> Desired | None:
         """Return what the folder declares now, None while it is not there."""
@@ -112,6 +101,15 @@ class Process:
         self.hints.clear()
         self.looked, self.dues = True, report.dues
         return report
+
+    def carry_out(self) -> int:
+        """Make the slow calls that passes have asked for; return how many. A process that dies of one does nothing more."""
+        number = 0
+        while self.under_way:
+            self.under_way.pop(0)()
+            number += 1
+            self.faults.live()
+        return number
 
     def close(self) -> None:
         """End the process; everything that it knew is lost."""

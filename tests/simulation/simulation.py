@@ -31,6 +31,7 @@ EDITS = (
     *("suspend", "cancel", "rerun_token", "depends_on", "on_change", "on_delete", "start_after", "check_out"),
     *("break_value", "break_syntax", "mend", "mend", "half_write", "empty", "write_the_rest", "write_the_rest"),
     *("take_away", "bring_back", "bring_back"),
+    *("add_schedule", "add_schedule", "edit_schedule", "suspend_schedule", "remove_schedule"),
 )
 REQUESTS = ("cancel", "rerun", "rerun_failed", "signal")
 # What happens, and how often out of all.
@@ -40,6 +41,7 @@ WEIGHTS = {
     "take": 5,
     "hinted_pass": 17,
     "full_pass": 7,
+    "errand": 6,
     "known_pass": 2,
     "wait": 9,
     "wait_for_due": 4,
@@ -135,6 +137,7 @@ class Simulation:
     def _clock_set_back(self) -> str:
         self.latest = max(self.latest, self.clock.at)
         self.clock.at -= timedelta(hours=1)
+        self.folder.armed = {name: min(at, self.clock.at) for name, at in self.folder.armed.items()}
         return f"{self.clock.at}"
 
     def _lose_hint(self) -> str:
@@ -175,6 +178,19 @@ class Simulation:
 
     # Ops: the reconciler
 
+    def _errand(self) -> str:
+        """Make the slow calls that passes have asked for."""
+        if self.process is None or not self.process.under_way:
+            return "nothing"
+        self.faults.arm()
+        try:
+            return f"{self.process.carry_out()} made"
+        except Crash:
+            self._restart()
+            return "the reconciler died"
+        finally:
+            self.faults.disarm()
+
     def _restart(self) -> str:
         if self.process is not None:
             self.process.close()
@@ -196,8 +212,9 @@ class Simulation:
 
     def _running(self) -> Process:
         if self.process is None:
+            caches, lives_on = self.seed % 2 == 0, self.dice.random() < 0.7
             self.process = Process(
-                self.data_dir, self.folder.path, self.stage, self.faults, self.clock, self.observer.called, keeps_cache=self.seed % 2 == 0
+                self.data_dir, self.folder.path, self.stage, self.faults, self.clock, self.observer.called, caches, lives_on=lives_on
             )
         pages = self.process.store.db.execute("PRAGMA page_count").fetchone()[0] if self.full else 1 << 30
         self.process.store.db.execute(f"PRAGMA max_page_count = {pages}")
@@ -260,6 +277,7 @@ class Simulation:
         self._wake_the_deaf()
         for _ in range(3):
             self.trace.append(f"  {self._pass(hinted=False, faults=False)}")
+            self._running().carry_out()
         writes, changes = self.stage.writes, self._running().store.db.total_changes
         told = self._pass(hinted=False, faults=False)
         check(told.startswith("0 actions, 0 ended, []"), "I11", f"a fourth pass still does something: {told}")
@@ -290,6 +308,7 @@ class Simulation:
                     if uid in self.stage.alive:
                         self.workers.act_for(uid)
             self.clock.at += timedelta(minutes=5)
+            self._running().carry_out()
             told = self._pass(hinted=number % 2 == 1, faults=False)
             self.trace.append(f"  settling: {told}")
             if not self.stage.alive and not self.stage.ordered and told.startswith("0 actions, 0 ended"):
@@ -313,11 +332,12 @@ class Simulation:
             waits = () if history is None else history.waits
             if status == "pending" and workflow not in self.folder.docs("Workflow"):
                 continue  # it was asked for, and then what it is to run was taken away
-            fine = suspend or reason in ("dependency", "start-after") or "signal" in waits or "child" in waits or "send" in waits
+            fine = suspend or reason in ("dependency", "start-after", "overlap") or "signal" in waits or "child" in waits or "send" in waits
             fine = fine or (history is not None and history.until is not None and datetime.fromisoformat(history.until) > self.clock.at)
             check(fine, "I11", f"{name} is {status} ({reason}: {message}), waits for {waits}, and nothing comes of it")
-            held = len(self.folder.runnable()) < len(docs) or json.loads(facts).get("on_delete") == "finish"
-            check(owner == "" or owner.startswith("run/") or name in docs or held, "I11", f"{name} goes on undeclared")
+            lost = [name for name, doc in self.folder.docs("Schedule").items() if doc["spec"]["run"]["workflow"] not in self.folder.docs("Workflow")]
+            held = lost or len(self.folder.runnable()) < len(docs) or json.loads(facts).get("on_delete") == "finish"
+            check(owner == "" or owner.startswith(("run/", "schedule/")) or name in docs or held, "I11", f"{name} goes on undeclared")
         known = {row[0] for row in self.observer.db.execute("SELECT name FROM runs")}
         for name in self.folder.runnable():
             check(name in known, "I11", f"{name} is declared and was never started")
@@ -352,6 +372,7 @@ def simulate(seed: int, template: Path, where: Path | None = None) -> Outcome:
             simulation.close()
         trace = [line.replace(folder, "ROOT") for line in simulation.trace]
     counts = {**simulation.counts, **{f"fault {kind}": count for kind, count in simulation.faults.counts.items()}}
+    counts["slots"] = simulation.observer.slots
     counts |= {f"move {kind}": count for kind, count in simulation.observer.moves.items()}
     counts |= {f"worker {kind}": count for kind, count in simulation.workers.counts.items()}
     digest = hashlib.sha256("\n".join([*trace, error.replace(folder, "ROOT")]).encode()).hexdigest()
