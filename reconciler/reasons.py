@@ -113,6 +113,8 @@ _OF_CANCELS = (
     ("canceled by its manifest", "canceled-by-manifest"),
     ("its manifest is gone", "pruned"),
     ("replaced (", "replaced"),
+    ("replaced by ", "overlap"),
+    ("a newer slot, ", "overlap"),
     ("its parent run/", "parent-canceled"),
 )
 
