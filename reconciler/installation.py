@@ -41,25 +41,40 @@ def machine() -> str:
     return ""
 
 
+def _here(data_dir: Path) -> str:
+    """Return what stands for this machine and this very folder: a copy of it has its files under other inodes. Empty where nothing stands for the machine."""
+    present = machine()
+    try:
+        return f"{present} {(data_dir / ID).stat().st_ino}" if present else ""
+    except OSError:
+        return present
+
+
+def _same(before: str, now: str) -> bool:
+    """Say whether a folder is where it was; older programs wrote no inode."""
+    return before == now or before == now.partition(" ")[0]
+
+
 def check(data_dir: Path, *, look_only: bool = False) -> bool:
     """Check that a data folder may be written to from here; say whether it was another machine's, which is fine for CI: its state is carried in a cache.
 
-    Raises HeldError for one that was closed, or copied from another machine: the runs in it may go on there.
+    Raises HeldError for one that was closed, or copied from another machine or folder: the runs in it may go on there.
     """
     fence = _text(data_dir / FENCE)
     if fence:
         message = f"{data_dir} is closed ({fence}): nothing goes on here. If its runs go on nowhere else: {_reopen(data_dir)}"
         raise HeldError(message)
-    before, now = _text(data_dir / MACHINE), machine()
-    if not before or not now or before == now:
-        if now and not before and not look_only:
+    before, now = _text(data_dir / MACHINE), _here(data_dir)
+    if not before or not now or _same(before, now):
+        if now and before != now and not look_only and (data_dir / ID).exists():
             _write(data_dir / MACHINE, now)
         return False
     if os.environ.get("CI") == "true":
         if not look_only:
             _write(data_dir / MACHINE, now)
         return True
-    message = f"{data_dir} belongs to another machine, where its runs may go on: nothing is done here. If this is its only place from now on: {_reopen(data_dir)}"
+    what = "is a copy of another folder" if before.partition(" ")[0] == now.partition(" ")[0] else "belongs to another machine"
+    message = f"{data_dir} {what}, where its runs may go on: nothing is done here. If this is its only place from now on: {_reopen(data_dir)}"
     raise HeldError(message)
 
 
@@ -71,7 +86,7 @@ def _reopen(data_dir: Path) -> str:
 
 def settle(data_dir: Path) -> None:
     """Say that a data folder belongs to this machine, and goes on here."""
-    present = machine()
+    present = _here(data_dir)
     if present:
         _write(data_dir / MACHINE, present)
     (data_dir / FENCE).unlink(missing_ok=True)

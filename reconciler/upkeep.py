@@ -32,7 +32,7 @@ def back_up(service: Service, file: Path, program: str, *, move: bool) -> dict[s
         installation.check(service.data_dir)
         busy = sum(adapter.workers(home) for adapter in service.adapters.values() if (home := adapter.home()) is not None)
         if busy:
-            message = f"{busy} workers are alive here: let their runs end or park, or `ty-openworkflow cancel` them, and move then"
+            message = f"workers are alive here ({busy}): let their runs end or park, or `ty-openworkflow cancel` them, and move then"
             raise RejectedError(message)
         contents = backup.make(service.data_dir, target, service.adapters, program, now=service.clock.now())
         installation.fence(service.data_dir, f"moved to {target} at {contents['made_at']}")

@@ -22,6 +22,7 @@ from reconciler.service import Passed
 from reconciler.views import FORMAT
 
 SameRevisionOption = Annotated[bool, option("--same-revision", help="On the code that it ran with, not on the present one.")]
+NoFollowOption = Annotated[bool, option("--no-follow", help="Leave no process behind that carries the run on while no loop lives.")]
 WaitOption = Annotated[bool, option("--wait", help="Wait for the end; exit 5 if it failed.")]
 
 
@@ -112,6 +113,7 @@ def rerun(
     step: Annotated[str | None, option("--from", help="Keep what was before this step, and run it and the rest with new keys.")] = None,
     same_revision: SameRevisionOption = False,
     wait: WaitOption = False,
+    no_follow: NoFollowOption = False,
     timeout: TimeoutOption = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
@@ -120,22 +122,23 @@ def rerun(
     if failed and step is not None:
         message = "--failed and --from exclude each other: --failed keeps what completed, --from what was before a step"
         raise UsageError(message)
-    return _again(run, Again(failed, step, same_revision), wait=wait, timeout=timeout, as_json=wants_json(output, as_json))
+    return _again(run, Again(failed, step, same_revision), wait=wait, follow=not no_follow, timeout=timeout, as_json=wants_json(output, as_json))
 
 
 def retry(
     run: RunArgument,
     same_revision: SameRevisionOption = False,
     wait: WaitOption = False,
+    no_follow: NoFollowOption = False,
     timeout: TimeoutOption = None,
     output: OutputOption = "text",
     as_json: JsonOption = False,
 ) -> int:
     """Run what failed again, and keep what completed: the same as rerun --failed."""
-    return _again(run, Again(True, None, same_revision), wait=wait, timeout=timeout, as_json=wants_json(output, as_json))
+    return _again(run, Again(True, None, same_revision), wait=wait, follow=not no_follow, timeout=timeout, as_json=wants_json(output, as_json))
 
 
-def _again(run: str, how: Again, *, wait: bool, timeout: str | None, as_json: bool) -> int:
+def _again(run: str, how: Again, *, wait: bool, follow: bool, timeout: str | None, as_json: bool) -> int:
     patience = duration_option("--timeout", timeout)
     service = CONTEXT.service
     row = find_run(run)
@@ -159,7 +162,7 @@ def _again(run: str, how: Again, *, wait: bool, timeout: str | None, as_json: bo
         if follows.waits_for is not None:
             CONTEXT.tell("A pass starts it when the present one has ended: `ty-openworkflow reconcile --once --wait`")
     if passed.active:
-        follow_on()
+        follow_on(wanted=follow)
     return 1 if passed.failed else 0 if passed.in_time else 5
 
 

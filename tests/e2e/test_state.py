@@ -272,6 +272,20 @@ def test_a_restore_that_was_killed_is_closed_and_done_again(used: Site) -> None:
 
 
 @pytest.mark.skipif(not Path("/etc/machine-id").exists(), reason="nothing stands for this machine")
+def test_a_copy_of_a_data_folder_on_the_same_machine_is_refused(used: Site) -> None:
+    used.cli = Cli(used.home, used.data, cwd=used.folder, env={**used.cli.env, "CI": ""})
+    copy = used.data.with_name("copy")
+    used.pass_()
+    shutil.copytree(used.data, copy, symlinks=True)
+
+    refused = Cli(used.home, copy, cwd=used.folder, env=used.cli.env).run("reconcile", "--once", str(used.folder), expect=6)
+
+    assert "is a copy of another folder" in refused.stderr
+    moved = used.data.rename(used.data.with_name("moved"))
+    Cli(used.home, moved, cwd=used.folder, env=used.cli.env).run("reconcile", "--once", str(used.folder))
+
+
+@pytest.mark.skipif(not Path("/etc/machine-id").exists(), reason="nothing stands for this machine")
 def test_a_data_folder_of_another_machine_goes_on_only_when_a_person_says_so_or_in_ci(used: Site) -> None:
     used.cli = Cli(used.home, used.data, cwd=used.folder, env={**used.cli.env, "CI": ""})
     (used.data / "machine").write_text("0123456789abcdef\n")
