@@ -63,17 +63,23 @@ def launchd(command: Sequence[str], environment: Mapping[str, str], log: Path) -
     )
 
 
+def _put(path: Path, text: bytes) -> str:
+    """Write a unit that is not there, and say so; one that is may have been edited."""
+    if path.exists():
+        return f"kept     {path}{'' if path.read_bytes() == text else ' (it differs from a new one: remove it to have that)'}"
+    path.write_bytes(text)
+    return f"wrote    {path}"
+
+
 def write(folder: Path, words: Sequence[str], log: Path) -> list[str]:
     """Write both units into `folder`, for a loop that is started with these words, and return what to type next."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     command = [*program(), *words]
     environment = {"PATH": os.environ.get("PATH", os.defpath)}  # node and python are looked for there
     unit, agent = folder / f"{LABEL}.service", folder / f"{LABEL}.plist"
-    unit.write_text(systemd(command, environment))
-    agent.write_bytes(launchd(command, environment, log))
+    texts = {unit: systemd(command, environment).encode(), agent: launchd(command, environment, log)}
     return [
-        f"wrote    {unit}",
-        f"wrote    {agent}",
+        *(_put(path, text) for path, text in texts.items()),
         f"next: systemctl --user enable --now {unit} && loginctl enable-linger (Linux)",
         f"      launchctl bootstrap gui/$(id -u) {agent} (macOS)",
     ]

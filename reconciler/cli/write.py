@@ -16,7 +16,7 @@ from reconciler.cli.context import CONTEXT, wants_json
 from reconciler.cli.declare import JsonOption, OutputOption, TimeoutOption, duration_option, show_problems
 from reconciler.cli.look import ended, find_run, view_of
 from reconciler.cli.options import Argument, option
-from reconciler.cli.outcome import LiveLines, close, failures
+from reconciler.cli.outcome import LiveLines, close, exit_code, failures, unfinished
 from reconciler.digest import Json
 from reconciler.errors import InvalidError, RejectedError, UsageError
 from reconciler.manifests import write_object
@@ -319,7 +319,9 @@ def delete(
     passed = service.reconcile([service.local], "delete", _show_plan, approved=frozenset(chosen))
     failures(passed)
     CONTEXT.say(f"deleted {', '.join(chosen)}")
-    return close(passed, None, waited=False)
+    if passed.active:
+        unfinished(list(passed.active.values()), waited=False)
+    return exit_code(passed, [])  # that its runs end is what was asked for
 
 
 def _declared_in(found: Sequence[Desired]) -> dict[str, str]:
