@@ -74,7 +74,7 @@ class Snapshots:
         if not (kept.folder / _RESOLVED).is_file():
             return f"its packages are not installed for {interpreter.tag}"
         modules, link = kept.folder / "node_modules", self._revisions / digest / "node_modules"
-        if what == "npm" and modules.is_dir() and (not link.is_symlink() or os.readlink(link) != str(modules)):
+        if what == "npm" and modules.is_dir() and (not link.is_symlink() or os.path.realpath(link) != os.path.realpath(modules)):
             return "node_modules does not lead to its packages"
         stamp = touched(kept, shallow=not deep)
         name = f"{digest}-{interpreter.tag}"

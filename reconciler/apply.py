@@ -62,11 +62,12 @@ def apply(hands: Hands, place: Place, plan: Plan, folder: str) -> Applied:
     untold = _tell(hands, [send for send in _of(plan, Send) if send.deliver], done)
     claims = [claim for claim in claims if claim.cause != "message" or claim.run.uid not in untold]
     for action in plan.actions:
-        if isinstance(action, Cancel | Kill | End):
+        if isinstance(action, Cancel | Kill | End) and not hands.stopping():
             _end_one(hands, action, done)
-    _intend_claims(hands, claims)
-    _claim(hands, claims, done)
-    _remove(hands, place, _of(plan, RemoveWorkflow), done)
+    if not hands.stopping():
+        _intend_claims(hands, claims)
+        _claim(hands, claims, done)
+        _remove(hands, place, _of(plan, RemoveWorkflow), done)
     pause(hands, done.paused)
     return done
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from reconciler import tombstones
 from reconciler.errors import RejectedError, UnavailableError, UsageError
 from reconciler.ground import PROJECT_FILE
 from reconciler.model import Place
@@ -112,7 +113,10 @@ def remove_all(service: Service, scope: Scope, *, keep_history: bool) -> Invento
     with service.writing("delete") as store:
         found = _inventory(store, scope)
         now = service.clock.now()
-        for run in () if keep_history else found.ended:
+        gone = [] if keep_history else [run for run in found.ended if run.adapter in service.adapters]
+        rows = [clear.row_of(store, run.uid) for run in gone]  # a tombstone is durable before its run is removed
+        tombstones.append(service.data_dir, [tombstones.tombstone_of(row, now=now) for row in rows if row["collected_at"] is None])
+        for run in gone:
             adapter = service.adapters.get(run.adapter)
             if adapter is not None:
                 adapter.remove(run.uid)

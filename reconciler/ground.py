@@ -184,8 +184,9 @@ def _as_known(desired: Desired, known: KnownPlace | None) -> Desired:
 
 def _claim(desired: Desired, known: KnownPlace | None, store: Store) -> tuple[Claimant | None, str, str]:
     """Return who else claims the place; the folder whose property moves along; and one that has let go of what it owned."""
-    if known is None:
-        return _former(desired, store), "", ""
+    former = _former(desired, store)
+    if known is None or former is not None:
+        return former, "", ""
     if known.folder == desired.folder:
         return None, "", ""
     same_lineage = bool(desired.lineage) and desired.lineage == known.lineage

@@ -39,7 +39,7 @@ class Hands:
     """What acting needs: the store, the platforms, the clock, how to read code and secrets, and where progress goes.
 
     `errands` is the queue for slow calls of a process that lives on; without it a pass waits for them. `seed` is what this installation draws
-    its jitter from.
+    its jitter from. Once `stopping` is true what is left of a plan is left to the next pass: every intent is remembered by then.
     """
 
     store: Store
@@ -51,3 +51,4 @@ class Hands:
     progress: Progress
     errands: Errands | None = None
     seed: str = ""
+    stopping: Callable[[], bool] = lambda: False

@@ -47,6 +47,8 @@ class Log:
         more = {name: value for name, value in facts.items() if name not in FIELDS and value not in (None, "")}
         line = {"time": stamp(self._clock.now()), "level": level, **known, "message": message, **more}
         safe = {name: self._safe(value) for name, value in line.items()}
+        if self._form == "text":  # what is to be pasted stays as it is, below its line
+            safe["message"] = "\n    ".join(self._safe(part) for part in message.split("\n"))
         text = json.dumps(safe, ensure_ascii=False) if self._form == "json" else _text(safe)
         try:
             self._stream.write(text + "\n")

@@ -31,6 +31,7 @@ from reconciler.values import frozen, made, mutable
 
 WHO = "the loop"
 _UNSTABLE_SECONDS = 2.0
+_LEAST_PULL_SECONDS = 1.0
 _PATIENCE = 0.3
 _INDEX_LOCK_SECONDS, _INDEX_LOCK_STEP = 10.0, 0.02
 Until = Callable[[Mapping[str, ActiveRun]], bool]
@@ -84,6 +85,7 @@ class Loop:
         self.active: Mapping[str, ActiveRun] = {}
         self.stopped, self._again = False, False
         self._wake: Callable[[], None] = lambda: None
+        service.stopping = lambda: self.stopped
         self._quiet, self._lock = Quiet(), threading.Lock()
         self._dirty: set[Path] = set()
         self._look_again: dict[Path, float] = {}
@@ -257,6 +259,8 @@ class Loop:
             self._look_again.pop(folder, None)
             if desired.unstable:
                 self._look_again[folder] = now + _UNSTABLE_SECONDS
+            if self._approach.ref and self._approach.pull is not None and not desired.local:
+                self._look_again[folder] = now + max(_LEAST_PULL_SECONDS, self._approach.pull.total_seconds())
         for folder, at in passed.again.items():
             seconds = max(0.0, (at - self.service.clock.now()).total_seconds())
             self._look_again[folder] = min(now + seconds, self._look_again.get(folder, math.inf))

@@ -8,9 +8,9 @@ from reconciler.digest import Json
 from reconciler.instants import stamp
 from reconciler.journal import decode_json
 from reconciler.model import TERMINAL, Place
-from reconciler.reasons import FOR_A_PERSON
+from reconciler.reasons import FOR_A_PERSON, REASONS
 from reconciler.standing import Standing, request_view
-from reconciler.state import Store, events, queries, requests
+from reconciler.state import Store, events, places, queries, requests
 from reconciler.views import FORMAT, workflow_view
 
 _ATTENTION = FOR_A_PERSON | {"worker-gone", "secret-missing", "conflict", "runtime-missing", "revision-missing", "no-space", "unavailable"}
@@ -28,11 +28,19 @@ def overview(store: Store | None, views: Sequence[Mapping[str, Any]], known: Sta
         "counts": counts,
         "last_pass": None if store is None else events.last_pass(store),
         "loop": None,
-        "attention": _attention(active, known),
+        "attention": [*_held([] if store is None else places.held_places(store)), *_attention(active, known)],
         "suspended": _suspended(active, known),
         "next_due": _dues(active),
         "active": active,
     }
+
+
+def _held(found: Sequence[tuple[Place, str, str]]) -> list[dict[str, Json]]:
+    """Return the folders of which nothing is carried out."""
+    return [
+        _about(place.project, place.environment, f"project/{place.project}", reason, f"{folder}: {REASONS.get(reason, reason)}")
+        for place, folder, reason in found
+    ]
 
 
 def _attention(active: Sequence[Mapping[str, Any]], known: Standing) -> list[dict[str, Json]]:

@@ -1,13 +1,16 @@
 """What the log of a loop says of a pass: nothing of one without changes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from reconciler.actions import Notice, Plan
 from reconciler.logs import Log
-from reconciler.model import Status
+from reconciler.model import Place, Status
 from reconciler.reasons import FOR_A_PERSON
 from reconciler.reconcile import Report
+
+_FEW = 3
+_FLEETING = frozenset({"settling", "git-busy"})  # told when a second pass in a row finds it
 
 
 class PassLog:
@@ -16,7 +19,8 @@ class PassLog:
     def __init__(self, log: Log) -> None:
         """Nothing has been told yet."""
         self._log = log
-        self._told: dict[object, Collection[Notice]] = {}
+        self._told: dict[Place, Collection[Notice]] = {}
+        self._fleeting: dict[Place, Collection[Notice]] = {}
 
     def passed(self, report: Report, *, revision: str = "", took: timedelta | None = None) -> None:
         """Write what one pass has done and found."""
@@ -38,14 +42,35 @@ class PassLog:
             milliseconds = None if took is None else round(took.total_seconds() * 1000)
             self._log.info("pass", action="pass", revision=revision, duration_ms=milliseconds, **counts)
 
-    def _notices(self, place: object, plan: Plan, revision: str) -> None:
-        now = (*plan.rejected, *plan.held)
+    def left(self, place: Place) -> None:
+        """Note that a place is not the folder's any more: what was told of it is over."""
+        self._over(self._told.pop(place, ()), "")
+        self._fleeting.pop(place, None)
+
+    def _notices(self, place: Place, plan: Plan, revision: str) -> None:
+        now = [*plan.rejected, *plan.held]
+        fleeting = [notice for notice in now if notice.reason in _FLEETING]
+        again = self._fleeting.get(place, ())
+        now = [notice for notice in now if notice not in fleeting or notice in again]
+        self._fleeting[place] = fleeting
         before = self._told.get(place, ())
-        for notice in now:
-            if notice not in before:
-                write = self._log.error if notice.reason in FOR_A_PERSON else self._log.warning
-                write(notice.message, object=notice.object, reason=notice.reason, revision=revision)
-        for notice in before:
-            if notice not in now:
-                self._log.info("resolved", object=notice.object, reason=notice.reason, revision=revision)
+        for notices in _grouped(notice for notice in now if notice not in before):
+            first, more = notices[0], len(notices) - 1
+            write = self._log.error if first.reason in FOR_A_PERSON else self._log.warning
+            message = f"{first.message} (and so for {more} more)" if more else first.message
+            write(message, object=first.object, reason=first.reason, revision=revision)
+        self._over([notice for notice in before if notice not in now], revision)
         self._told[place] = now
+
+    def _over(self, notices: Collection[Notice], revision: str) -> None:
+        for group in _grouped(notices):
+            message = f"resolved (and so for {len(group) - 1} more)" if len(group) > 1 else "resolved"
+            self._log.info(message, object=group[0].object, reason=group[0].reason, revision=revision)
+
+
+def _grouped(notices: Iterable[Notice]) -> list[list[Notice]]:
+    """Return notices that say the same of many objects together."""
+    groups: dict[tuple[str, str], list[Notice]] = {}
+    for notice in notices:
+        groups.setdefault((notice.reason, notice.message), []).append(notice)
+    return [part for group in groups.values() for part in ([group] if len(group) > _FEW else [[one] for one in group])]

@@ -64,6 +64,7 @@ OF_TROUBLE = {
     "folder-unreadable": "the folder cannot be read: nothing is carried out",
     "git-busy": "git is at work in the work tree: nothing is carried out",
     "input-too-large": "the input is larger than `limits.input`",
+    "impossible": "its platform shows a status that cannot follow the last one: it is not believed",
     "invalid": "the manifest cannot be used; what was applied before stays",
     "merge-in-progress": "a merge is under way in the work tree: nothing is carried out",
     "missed": "slots of a schedule passed while nobody looked, and were skipped as `catchUp` says",
@@ -112,6 +113,8 @@ _OF_CANCELS = (
     ("canceled by its manifest", "canceled-by-manifest"),
     ("its manifest is gone", "pruned"),
     ("replaced (", "replaced"),
+    ("replaced by ", "overlap"),
+    ("a newer slot, ", "overlap"),
     ("its parent run/", "parent-canceled"),
 )
 

@@ -93,6 +93,8 @@ def overview_lines(view: Mapping[str, Any], paint: Paint, now: datetime) -> list
         lines += [f"    {line}" for line in _columns([(one["object"], _suspended_text(one, now)) for one in view["suspended"]])]
     told = {one["object"] for one in (*view["attention"], *view["suspended"])}
     going = [run for run in view["active"] if f"run/{run['id']}" not in told]
+    if going and told:
+        lines.append("goes on:")
     lines += [f"    run/{run['id']}  {paint.status(run['status'])}  {run['reason']}".rstrip() for run in going[:20]]
     if len(going) > 20:
         lines.append(f"    … {plural(len(going) - 20, 'more run')}: `ty-openworkflow list runs` shows them")

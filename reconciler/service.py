@@ -110,6 +110,7 @@ class Service:
         self.data_dir = Path(settings.data_dir)
         self.local = self.data_dir / "manifests"
         self.errands: Errands | None = None  # a loop sets one: its passes wait for no slow call
+        self.stopping: Callable[[], bool] = lambda: False
         self._memory = Memory()
         self._missed = Missed()
         self._fetched: Any = None
@@ -214,7 +215,7 @@ class Service:
         """Return the same program for another project and environment."""
         other = Service(self.settings, self.clock, self.progress, project=project, environment=environment)
         other.__dict__["adapters"] = self.adapters
-        other.errands = self.errands
+        other.errands, other.stopping = self.errands, self.stopping
         other._memory, other._loaders, other._kept, other.is_loop = self._memory, self._loaders, self._kept, self.is_loop
         other._missed, other._fetched = self._missed, self._fetched
         return other
@@ -307,7 +308,18 @@ class Service:
 
     def _hands(self, store: Store) -> Hands:
         limits = {"value": self.settings.limits.value, "calls": self.settings.limits.calls, "journal": self.settings.limits.journal}
-        return Hands(store, self.adapters, self.clock, manifests.read_code, self._run_environment, limits, self.progress, self.errands, self.scope)
+        return Hands(
+            store,
+            self.adapters,
+            self.clock,
+            manifests.read_code,
+            self._run_environment,
+            limits,
+            self.progress,
+            self.errands,
+            self.scope,
+            self.stopping,
+        )
 
     def _run_environment(self, run: ActiveRun) -> dict[str, str]:
         """Return the variables of a run's workflow, secrets looked up now."""

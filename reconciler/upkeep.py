@@ -1,14 +1,18 @@
 """What people ask of the state as a whole: check, backup, restore, rebuild."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler import backup, checkup, installation, restore
 from reconciler.digest import Json
 from reconciler.errors import RejectedError
-from reconciler.locks import FileLock
+from reconciler.locks import FileLock, follower_lock, loop_lock
 from reconciler.rebuild import Rebuilt, rebuild
 from reconciler.service import PATIENCE, Service, private
 from reconciler.state import move_aside, named_errors, open_store
+
+_LOOP_PATIENCE = 0.3
 
 
 def check(service: Service) -> checkup.Checkup:
@@ -24,7 +28,7 @@ def back_up(service: Service, file: Path, program: str, *, move: bool) -> dict[s
         raise RejectedError(message)
     if not move:
         return backup.make(service.data_dir, target, service.adapters, program, now=service.clock.now())
-    with FileLock(service.data_dir / "lock").held("state backup --move", PATIENCE):
+    with _alone(service, "state backup --move"):
         installation.check(service.data_dir)
         busy = sum(adapter.workers(home) for adapter in service.adapters.values() if (home := adapter.home()) is not None)
         if busy:
@@ -35,10 +39,21 @@ def back_up(service: Service, file: Path, program: str, *, move: bool) -> dict[s
     return contents
 
 
+@contextmanager
+def _alone(service: Service, who: str) -> Iterator[None]:
+    """Hold every lock of the data folder: no pass, no loop and no follower lives meanwhile. Raises BusyError, which says who does."""
+    with (
+        loop_lock(service.data_dir).held(who, _LOOP_PATIENCE),
+        follower_lock(service.data_dir).held(who, _LOOP_PATIENCE),
+        FileLock(service.data_dir / "lock").held(who, PATIENCE),
+    ):
+        yield
+
+
 def put_back(service: Service, file: Path) -> dict[str, Json]:
     """Make a backup the state of this place."""
     private(service.data_dir)
-    with FileLock(service.data_dir / "lock").held("state restore", PATIENCE):
+    with _alone(service, "state restore"):
         return restore.restore(service.data_dir, file.expanduser().absolute(), service.adapters, now=service.clock.now())
 
 

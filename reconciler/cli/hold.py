@@ -1,5 +1,6 @@
 """Commands that hold an object or let it go on: suspend, resume."""
 
+from pathlib import Path
 from typing import Annotated
 
 from reconciler import suspending
@@ -7,6 +8,8 @@ from reconciler.cli.context import CONTEXT
 from reconciler.cli.options import Argument, option
 from reconciler.cli.outcome import failures
 from reconciler.render import plain, plural
+from reconciler.schedules import find_schedule
+from reconciler.service import Passed
 from reconciler.suspending import Held
 
 ObjectArgument = Annotated[str, Argument("KIND/NAME", "run/NAME, workflow/NAME or schedule/NAME.")]
@@ -23,12 +26,24 @@ def resume(what: ObjectArgument, why: WhyOption = "") -> int:
     return _tell(suspending.resume(CONTEXT.service, what, why), "resume")
 
 
+def _pass(held: Held, verb: str) -> Passed:
+    """Run the pass that makes a request count: of a schedule over the folder that declares it, since slots are decided there."""
+    service = CONTEXT.service
+    kind, _, name = held.about.partition("/")
+    if kind == "schedule":
+        row = find_schedule(service.of(held.place.project, held.place.environment), name)
+        folder = Path(row["owner"])
+        if folder.is_dir():
+            return service.of(None, held.place.environment).reconcile([folder], verb, lambda *_: None)
+    return service.reconcile([], verb, lambda *_: None)
+
+
 def _tell(held: Held, verb: str) -> int:
     """Run a pass where something was asked for, since it takes effect at once, and tell what came of it."""
     if not held.changed:
         CONTEXT.say(f"{held.about} {plain(held.told)}")
         return 0
-    passed = CONTEXT.service.reconcile([], verb, lambda *_: None)
+    passed = _pass(held, verb)
     failures(passed)
     kind, _, name = held.about.partition("/")
     runs = [run for run in passed.active.values() if run.place == held.place and (run.name if kind == "run" else run.workflow) == name]

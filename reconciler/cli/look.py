@@ -57,6 +57,9 @@ def list_objects(
     if kind not in ("workflows", "runs", "schedules"):
         message = f"list {kind}: choose workflows, runs or schedules"
         raise UsageError(message)
+    if number < 1:
+        message = f"-n {number}: at least 1"
+        raise UsageError(message)
     unknown = [word for word in status if word not in {known.value for known in Status}]
     if unknown:
         message = f"-s {unknown[0]}: choose one of {', '.join(known.value for known in Status)}"

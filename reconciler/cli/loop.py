@@ -17,7 +17,7 @@ from reconciler.ground import Approach
 from reconciler.handover import Shown
 from reconciler.logs import Log
 from reconciler.loop import Loop
-from reconciler.model import Problem, Status
+from reconciler.model import Desired, Place, Problem, Status
 from reconciler.pass_log import PassLog
 from reconciler.reconcile import Report
 from reconciler.render import listing, plural
@@ -77,7 +77,9 @@ class Told:
         self._log, self._passes = log, PassLog(log)
         self._problems: dict[str, tuple[Problem, ...]] = {}
         self._faults: dict[str, str] = {}
-        self._revision, self._began = "", 0.0
+        self._places: dict[str, Place] = {}
+        self._revision = ""
+        self._began: float | None = None
         self.failed = False
 
     def show(self, shown: Shown) -> None:
@@ -85,21 +87,26 @@ class Told:
         desired, source, _, seconds = shown
         self._revision = f"{source.get('branch') or 'detached'}@{source['commit'][:12]}" if source.get("commit") else ""
         self._began = time.monotonic() - seconds
+        if not desired.local:
+            before_that = self._places.get(desired.folder, desired.place)
+            self._places[desired.folder] = desired.place
+            if before_that != desired.place:
+                self._passes.left(before_that)
         about = f"{desired.folder} {desired.place.project}/{desired.place.environment}"
         before = self._problems.get(about, ())
         self._problems[about] = desired.problems
         for problem in desired.problems:
             if problem not in before:
                 write = self._log.warning if problem.warning else self._log.error
-                where = f"{os.path.join(desired.folder, problem.file)}:{problem.line}:{problem.column}"
-                write(f"{where}: {problem.message}", object=problem.about, reason=problem.code, hint=problem.hint)
+                write(f"{_where(desired, problem)}: {problem.message}", object=problem.about, reason=problem.code, hint=problem.hint)
         for problem in before:
             if problem not in desired.problems:
-                self._log.info("mended", object=problem.about, reason=problem.code)
+                self._log.info(f"{_where(desired, problem)}: mended", object=problem.about, reason=problem.code)
 
     def seen(self, report: Report) -> None:
         """Write what a pass has done."""
-        took = timedelta(seconds=time.monotonic() - self._began) if report.plan.changes else None
+        took = None if self._began is None else timedelta(seconds=time.monotonic() - self._began)
+        self._began = None
         self._passes.passed(report, revision=self._revision, took=took)
         self.failed |= any(run.status is not Status.COMPLETED for run in report.ended) or bool(report.applied.ended)
 
@@ -112,3 +119,7 @@ class Told:
                 self._log.error(message, about=about)
             else:
                 self._log.info(f"that is over: {before}", about=about)
+
+
+def _where(desired: Desired, problem: Problem) -> str:
+    return f"{os.path.join(desired.folder, problem.file)}:{problem.line}:{problem.column}"

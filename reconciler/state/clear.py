@@ -79,7 +79,7 @@ def forget_run(store: Store, run: Made, *, now: datetime) -> None:
     store.db.execute(
         """
         UPDATE runs
-           SET deleted_at = :now, input = 'null', output = NULL, error = NULL, facts = '{}', message = '', due_at = NULL, not_before = NULL
+           SET deleted_at = :now, collected_at = coalesce(collected_at, :now), input = 'null', output = NULL, error = NULL, facts = '{}', message = '', due_at = NULL, not_before = NULL
          WHERE uid = :uid AND completed_at IS NOT NULL
         """,
         {"uid": run.uid, "now": stamp(now)},
@@ -110,6 +110,12 @@ def _tables(store: Store, columns: set[str]) -> list[str]:
     """Return the tables that have these columns, whoever has made them."""
     names = [str(row[0]) for row in store.db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
     return [name for name in names if name not in _STAYS and columns <= {str(row[1]) for row in store.db.execute(f"PRAGMA table_info({name})")}]
+
+
+def row_of(store: Store, uid: str) -> dict[str, Any]:
+    """Return the row of a run."""
+    cursor = store.db.execute("SELECT * FROM runs WHERE uid = :uid", {"uid": uid})
+    return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
 
 
 def facts_of(store: Store, uid: str) -> dict[str, Any]:

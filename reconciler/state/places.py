@@ -54,6 +54,12 @@ def save_branches(store: Store, place: Place, branches: Iterable[str]) -> None:
     store.db.execute("UPDATE places SET branches = :branches WHERE project = :project AND environment = :environment", values)
 
 
+def held_places(store: Store) -> list[tuple[Place, str, str]]:
+    """Return the places whose passes are held: (place, folder, reason)."""
+    rows = store.db.execute("SELECT project, environment, folder, held FROM places WHERE held <> '' ORDER BY 1, 2")
+    return [(Place(project, environment), folder, reason) for project, environment, folder, reason in rows]
+
+
 def save_held(store: Store, place: Place, reason: str, message: str, *, now: datetime) -> None:
     """Remember why a place is held, with an event; an empty reason lets it go."""
     values = {"project": place.project, "environment": place.environment, "reason": reason}

@@ -47,12 +47,24 @@ def test_everything_is_ended_and_removed_and_the_next_pass_runs_nothing_again(bu
     assert busy.statuses() == {}
     assert busy.cli.run("list", "workflows", "--json").json == []
     assert busy.processes() == {}
+    assert len((busy.data / "tombstones.jsonl").read_text().splitlines()) == 5
     assert not [name for name in files_below(busy.data / "exec") if name.startswith(("runs/", "revisions/", "deps/"))]
     assert b"secret output" not in b"".join(path.read_bytes() for path in (busy.data / "exec").rglob("*") if path.is_file())
     busy.pass_(expect=None)
     assert busy.statuses() == {}
     assert len(busy.cli.run("list", "workflows", "--json").json) == 4
     assert busy.processes() == {}
+
+
+def test_a_database_that_is_lost_after_it_runs_nothing_again(busy: Site) -> None:
+    busy.cli.run("delete", "--all", "--yes")
+    for path in busy.data.glob("state.db*"):
+        path.unlink()
+
+    busy.pass_(expect=None)
+
+    assert busy.processes() == {}
+    assert set(busy.statuses().values()) <= {"completed", "canceled"}
 
 
 def test_history_is_kept_where_that_is_asked_for(busy: Site) -> None:

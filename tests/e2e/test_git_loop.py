@@ -1,6 +1,7 @@
 """Beside a living loop: what holds it, and what a person lets through."""
 
 import re
+import time
 
 from tests.support.loop import living
 from tests.support.repository import commit, git, init
@@ -55,10 +56,11 @@ def test_a_loop_waits_two_seconds_for_what_vanished_and_looks_again_by_itself(si
     with living(site) as loop:
         eventually(lambda: site.statuses() == {"one": "sleeping", "stays": "sleeping"})
         (site.folder / "one.yaml").unlink()
+        gone = time.monotonic()
 
-        said = loop.says("run/one  cancel  its manifest is gone")
+        loop.says("run/one: cancel")
 
-    assert said.index("settling") < said.index("cancel  its manifest is gone")
+    assert time.monotonic() - gone >= 1.9
 
 
 def test_a_loop_over_a_commit_takes_what_is_pushed(site: Site) -> None:

@@ -82,6 +82,19 @@ def test_it_ends_while_a_slow_pass_is_under_way(site: Site) -> None:
         assert loop.end() == 0
 
 
+def test_it_ends_in_the_middle_of_a_pass_over_many_runs_and_the_next_pass_does_the_rest(hello: Site) -> None:
+    manifest = "apiVersion: ty-openworkflow/v1\nkind: Run\nmetadata: {{name: r{0}}}\nspec: {{workflow: hello, input: {{name: x}}, cancel: true}}\n"
+    with living(hello) as loop:
+        hello.write("many.yaml", "---\n".join(manifest.format(number) for number in range(1200)))
+        eventually(lambda: len(list((hello.data / "exec" / "runs").glob("*.journal.jsonl"))) > 20)
+        assert loop.end() == 0
+
+    canceled = hello.cli.run("list", "runs", "-s", "canceled", "-n", "2000", "--json").json
+    hello.pass_(expect=5)
+    assert 0 < len(canceled) < 1200
+    assert len(hello.cli.run("list", "runs", "-s", "canceled", "-n", "2000", "--json").json) == 1200
+
+
 def test_a_second_one_says_who_is_there(hello: Site) -> None:
     with living(hello) as loop:
         result = hello.cli.run("reconcile", str(hello.folder), expect=4)

@@ -200,6 +200,16 @@ def test_a_database_that_is_deleted_under_a_loop_is_rebuilt_and_nothing_runs_twi
         untouched(sleepers)
 
 
+def test_a_restore_beside_a_loop_is_refused_and_a_backup_is_not(sleepers: Site) -> None:
+    with living(sleepers) as loop:
+        asleep(sleepers)
+        sleepers.cli.run("state", "backup", str(sleepers.home / "shop.tar"))
+        refused = sleepers.cli.run("state", "restore", str(sleepers.home / "shop.tar"), expect=4)
+
+        untouched(sleepers)
+        assert f"process {loop.process.pid}" in refused.stderr
+
+
 def test_a_broken_commit_and_its_mend_while_the_first_is_tried_again(site: Site) -> None:
     site.workflow("w", "w.py", "# /// script\n# dependencies = ['no-such-package-anywhere-at-all']\n# ///\ndef workflow(input, ctx):\n    return 1\n")
     site.start("one", "w")

@@ -195,7 +195,7 @@ def test_deleting_the_last_object_of_the_local_folder_forgets_a_schedule(site: S
         (site.folder / file).rename(local / file)
     site.cli.run("reconcile", "--once", str(local))
 
-    site.cli.run("delete", "--all")
+    site.cli.run("delete", "--all", "--yes")
 
     assert site.cli.run("list", "schedules", "--json").json == []
 

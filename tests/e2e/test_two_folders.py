@@ -45,7 +45,7 @@ def test_two_folders_that_claim_a_declared_project_are_refused_together_too(site
     site.write("ty-openworkflow.yaml", PROJECT.format(name="shop", lineage="7f3a9c1e"))
     other = second(site)
 
-    done = site.cli.run("reconcile", "--once", "--until", "parked", str(site.folder), str(other), expect=6).stdout
+    done = site.cli.run("reconcile", "--once", "--assume", "start", "--until", "parked", str(site.folder), str(other), expect=6).stdout
 
     assert "2 changes (1 deploy, 1 start)" in done
     assert f"change metadata.name of the Project in {other}/ty-openworkflow.yaml" in done
@@ -56,7 +56,7 @@ def test_two_folders_that_claim_a_declared_project_are_refused_together_too(site
 def test_a_folder_that_gave_itself_another_name_lets_go_of_the_project(site: Site) -> None:
     declare(site, "one")
     site.write("ty-openworkflow.yaml", PROJECT.format(name="shop", lineage="7f3a9c1e"))
-    site.pass_("--until", "parked")
+    site.pass_("--assume", "start", "--until", "parked")
     other = second(site)
     site.write("ty-openworkflow.yaml", PROJECT.format(name="shop-a", lineage="7f3a9c1e"))
 
@@ -70,7 +70,7 @@ def test_a_folder_that_gave_itself_another_name_lets_go_of_the_project(site: Sit
 def test_a_project_with_a_lineage_that_was_moved_keeps_everything_and_prunes_what_it_lost_on_the_way(site: Site) -> None:
     declare(site, "one", "two")
     site.write("ty-openworkflow.yaml", PROJECT.format(name="shop", lineage="7f3a9c1e"))
-    site.pass_("--until", "parked")
+    site.pass_("--assume", "start", "--until", "parked")
     moved = site.folder.rename(site.folder.with_name("elsewhere"))
     site.cli = type(site.cli)(site.home, site.data)
 
@@ -134,7 +134,7 @@ def test_a_folder_that_is_reached_by_another_path_is_the_same(site: Site) -> Non
 def test_what_start_writes_for_another_project_is_no_claim_on_it(site: Site) -> None:
     declare(site, "one")
     site.write("ty-openworkflow.yaml", PROJECT.format(name="shop", lineage="7f3a9c1e"))
-    site.pass_("--until", "parked")
+    site.pass_("--assume", "start", "--until", "parked")
 
     site.cli.run("start", "nap", "--as", "mine", "--no-follow")
 
@@ -145,7 +145,7 @@ def test_what_start_writes_for_another_project_is_no_claim_on_it(site: Site) -> 
 def test_a_project_file_that_is_gone_makes_nothing_new_of_everything(site: Site) -> None:
     declare(site, "one")
     site.write("ty-openworkflow.yaml", PROJECT.format(name="shop", lineage="7f3a9c1e"))
-    site.pass_("--until", "parked")
+    site.pass_("--assume", "start", "--until", "parked")
     (site.folder / "ty-openworkflow.yaml").unlink()
 
     held = site.pass_(expect=6).stdout

@@ -32,7 +32,7 @@ def shop(site: Site) -> Iterator[Site]:
     site.write("ty-openworkflow.yaml", PROJECT)
     site.workflow("nap", "nap.py", NAP)
     site.write("runs.yaml", THREE)
-    site.pass_("--until", "parked")
+    site.pass_("--assume", "start", "--until", "parked")
     eventually(lambda: not site.processes())
     yield site
 
@@ -135,7 +135,7 @@ def test_a_folder_that_is_switched_by_a_link_is_the_same_one(site: Site) -> None
         (releases / "new").rename(current)
 
     switch("1")
-    site.pass_("--until", "parked")
+    site.pass_("--assume", "start", "--until", "parked")
     switch("3")
     held = site.pass_(expect=6)
     untouched(site)

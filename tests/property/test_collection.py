@@ -168,7 +168,9 @@ def test_a_schedule_keeps_its_runs_as_it_says_itself(tmp_path: Path) -> None:
     world = a_world(tmp_path)
     runs = of("greet", 2)
     workflow = a_workflow(keep={"completed": 5})
-    schedule = {"schedules": {"nightly": Schedule("nightly", {"keep": {"completed": 0}})}}
+    schedule = {
+        "schedules": {"nightly": Schedule("nightly", {"cron": "@daily", "suspend": True, "run": {"workflow": "greet"}, "keep": {"completed": 0}})}
+    }
     run_out(world, workflow, *runs, **schedule)
     store = open_store(tmp_path)
     origin = json.dumps({"schedule": {"name": "nightly", "slot": "2026-11-22T01:30:00.000Z"}})

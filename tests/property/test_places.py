@@ -99,12 +99,13 @@ def test_signals_and_children_stay_in_their_place(tmp_path: Path) -> None:
 
 def test_two_data_folders_on_one_platform_carry_out_their_own(tmp_path: Path) -> None:
     platform = Platform()
-    worlds = {place: World(tmp_path / place.environment, platform=platform) for place in (DEV, PROD)}
+    worlds = {place: World(tmp_path / place.environment, platform=platform, installation=place.environment) for place in (DEV, PROD)}
     for place, world in worlds.items():
-        settle(world, at(place, a_run("a", workflow="echo"), a_run("b", workflow="work"), lineage="abcd1234"))
+        world.run_pass(at(place, lineage="abcd1234"), assume="start")  # neither has ever seen the project
+        settle(world, at(place, a_run("a", workflow="echo"), a_run("b", workflow="work")))
     prod = journals(worlds[PROD], PROD)
 
-    settle(worlds[DEV], at(DEV, lineage="abcd1234"))
+    settle(worlds[DEV], at(DEV))
 
     assert rows(worlds[DEV], DEV)["b"]["status"] == "canceled"
     assert (rows(worlds[PROD], PROD)["a"]["status"], rows(worlds[PROD], PROD)["b"]["status"]) == ("completed", "running")

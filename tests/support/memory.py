@@ -41,6 +41,7 @@ class Platform:
     """What survives an adapter: journals, inboxes, revisions, and who is alive."""
 
     journals: dict[str, bytes] = field(default_factory=dict)
+    made_by: dict[str, str] = field(default_factory=dict)
     inboxes: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     printed: dict[str, bytes] = field(default_factory=dict)
     revisions: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -73,8 +74,9 @@ class MemoryAdapter:
 
     name = "memory"
 
-    def __init__(self, platform: Platform) -> None:
-        self.platform = platform
+    def __init__(self, platform: Platform, installation: str = "") -> None:
+        """What this installation has put there is marked as its own."""
+        self.platform, self.installation = platform, installation
 
     def missing(self, revision: Revision) -> str | None:
         return "needs a runtime that is nowhere" if revision.runtime == "nowhere" else None
@@ -137,6 +139,7 @@ class MemoryAdapter:
         history = self.history(uid)
         if history is None:
             platform.journals[uid] = encode_line(order.first)
+            platform.made_by[uid] = self.installation
         elif history.order["spec_hash"] != order.first["spec_hash"]:
             return Refused(uid, "conflict", f"{uid} holds another run", again=False)
         elif history.finished is not None or history.claim >= order.claim:
@@ -255,6 +258,7 @@ class MemoryAdapter:
         history = self.history(uid)
         if history is None:
             self.platform.journals[uid] = encode_line(first)
+            self.platform.made_by[uid] = self.installation
             history = self.history(uid)
         assert history is not None
         if history.order["spec_hash"] != first["spec_hash"]:
@@ -291,7 +295,7 @@ class MemoryAdapter:
 
     def found(self) -> Iterator[Found]:
         for uid in sorted(self.platform.journals):
-            history = self.history(uid)
+            history = self.history(uid) if self.platform.made_by.get(uid, "") == self.installation else None
             if history is not None:
                 yield Found(uid, history.order)
 

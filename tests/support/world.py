@@ -35,8 +35,8 @@ class HandClock:
 class Dying(MemoryAdapter):
     """An adapter whose caller dies before or after one of its calls."""
 
-    def __init__(self, platform: Platform, countdown: list[int]) -> None:
-        super().__init__(platform)
+    def __init__(self, platform: Platform, countdown: list[int], installation: str = "") -> None:
+        super().__init__(platform, installation)
         self.countdown = countdown
 
     def _up(self) -> None:
@@ -63,6 +63,7 @@ class World:
     memory: Memory | None = None
     errands: Errands | None = None
     adapters: Callable[[], Mapping[str, Adapter]] | None = None
+    installation: str = ""
 
     def run_pass(self, desired: Desired | None, *, die_after: int | None = None, **how: Any) -> Report | None:
         """Run one pass; with `die_after` the process dies at that call of the adapter, and None is returned."""
@@ -83,6 +84,6 @@ class World:
         def environment(_: ActiveRun) -> Mapping[str, str]:
             return {}
 
-        adapters = {"memory": Dying(self.platform, countdown)} if self.adapters is None else self.adapters()
+        adapters = {"memory": Dying(self.platform, countdown, self.installation)} if self.adapters is None else self.adapters()
         hands = Hands(store, adapters, self.clock, read_code, environment, {}, lambda _: None, self.errands)
         return Reconciler(hands, self.limits, "home", self.memory)
