@@ -4,10 +4,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import latency, loop, noop, runs, startup, steps
+from tests.benchmarks import inside, latency, loop, noop, runs, startup, steps
 from tests.benchmarks.measure import Line, machine
 
-SUITES = {"startup": startup.lines, "noop": noop.lines, "steps": steps.lines, "runs": runs.lines, "latency": latency.lines, "loop": loop.lines}
+SUITES = {
+    "startup": startup.lines,
+    "noop": noop.lines,
+    "inside": inside.lines,
+    "steps": steps.lines,
+    "runs": runs.lines,
+    "latency": latency.lines,
+    "loop": loop.lines,
+}
 
 
 def main() -> int:

@@ -330,8 +330,8 @@ class Simulation:
         for uid, name, status, reason, message, suspend, owner, facts, workflow in rows:
             history = self.stage.history(uid)
             waits = () if history is None else history.waits
-            if status == "pending" and workflow not in self.folder.docs("Workflow"):
-                continue  # it was asked for, and then what it is to run was taken away
+            if status == "pending" and (workflow not in self.folder.docs("Workflow") or name not in self.folder.runnable()):
+                continue  # it was asked for, and then what it is to run was taken away, or its manifest
             fine = suspend or reason in ("dependency", "start-after", "overlap") or "signal" in waits or "child" in waits or "send" in waits
             fine = fine or (history is not None and history.until is not None and datetime.fromisoformat(history.until) > self.clock.at)
             check(fine, "I11", f"{name} is {status} ({reason}: {message}), waits for {waits}, and nothing comes of it")
