@@ -13,9 +13,10 @@ from reconciler.errors import InvalidError, RejectedError, UsageError
 from reconciler.history import IN_DOUBT, memo_of, undone_of
 from reconciler.journal import decode_json, encode_json
 from reconciler.model import TERMINAL, Place, Run
+from reconciler.people import person
 from reconciler.recorded import KnownWorkflow, RunLine
 from reconciler.relations import signal_fault
-from reconciler.service import Service, person
+from reconciler.service import Service
 from reconciler.state import Store, events, messages, requests, runs, workflows
 from reconciler.values import frozen, replace
 

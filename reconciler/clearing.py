@@ -8,9 +8,11 @@ from reconciler import tombstones
 from reconciler.errors import RejectedError, UnavailableError, UsageError
 from reconciler.ground import PROJECT_FILE
 from reconciler.model import Place
+from reconciler.passed import Passed
+from reconciler.people import person
 from reconciler.reasons import FOR_A_PERSON
 from reconciler.reconcile import Report
-from reconciler.service import Passed, Service, person
+from reconciler.service import Service
 from reconciler.state import Store, clear, events, requests, runs, workflows
 from reconciler.values import frozen, made, mutable
 

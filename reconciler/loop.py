@@ -19,9 +19,10 @@ from reconciler.ground import Approach, approach_from
 from reconciler.handover import Shown, Wish
 from reconciler.locks import follower_lock, loop_lock
 from reconciler.manifests.scan import NOT_SEARCHED
+from reconciler.passed import Passed
 from reconciler.reconcile import Report, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
-from reconciler.service import Passed, Service
+from reconciler.service import Service
 from reconciler.state import runs, wishes
 from reconciler.triggers.hints import Hints
 from reconciler.triggers.quiet import Quiet

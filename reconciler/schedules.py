@@ -11,9 +11,10 @@ from reconciler.errors import RejectedError, UsageError
 from reconciler.instants import stamp
 from reconciler.journal import decode_json
 from reconciler.model import Place
+from reconciler.people import person
 from reconciler.plan.slotruns import Maker, owner_of
 from reconciler.recorded import ActiveRun
-from reconciler.service import Service, person
+from reconciler.service import Service
 from reconciler.slots import ZoneError, latest_slots, slot_name, timing_of, zone_of
 from reconciler.state import Store, events, requests, runs, schedules, workflows
 from reconciler.state.runs import source_from

@@ -2,126 +2,51 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reconciler import follow, installation, manifests, tombstones
+from reconciler import follow, manifests
 from reconciler.actions import Plan
 from reconciler.clock import Clock
-from reconciler.compute import Adapter, Progress
+from reconciler.compute import Progress
 from reconciler.config import Settings
 from reconciler.digest import Json
 from reconciler.errands import Errands
 from reconciler.errors import DamagedStateError, InvalidError, RejectedError, UsageError
 from reconciler.ground import PROJECT_FILE, Approach, Ground, Missed, hold_ground, pass_over, read_folder, source_of, written
 from reconciler.hands import Failure, Hands
-from reconciler.instants import stamp
-from reconciler.locks import FileLock, loop_lock
+from reconciler.keeping import Keeping
+from reconciler.locks import loop_lock
 from reconciler.model import Code, Desired, Place
+from reconciler.passed import Passed, Show, View
+from reconciler.people import by, here, person, shown
 from reconciler.plan import Limits
 from reconciler.plan.approval import digest_of_plan
-from reconciler.reconcile import Memory, Reconciler, Report, held_for_a_person, look, make_ready, needs_manifests_again, next_due
+from reconciler.reconcile import Memory, Reconciler, Report, look, needs_manifests_again, next_due
 from reconciler.recorded import ActiveRun
-from reconciler.registry import Adapters
 from reconciler.relations import input_fault
 from reconciler.secret import resolve
-from reconciler.state import Store, marks, move_aside, named_errors, open_store, places, read_store, runs, store_in_memory, workflows
+from reconciler.state import Store, marks, places, runs, workflows
 from reconciler.unavailable import with_remarks
-from reconciler.values import frozen, made, mutable, replace
-
-PATIENCE = 30.0
+from reconciler.values import replace
 
 
-Show = Callable[[Desired, Mapping[str, Any], Plan, float], None]
-
-
-@frozen
-class View:
-    """What one folder declares for one place, with its plan."""
-
-    desired: Desired
-    plan: Plan
-    source: Mapping[str, Any]
-    seconds: float
-
-
-@mutable
-class Passed:
-    """What `reconcile` did: a report for each place, the runs it waited for, and whether they ended in time.
-
-    A command that is `about` one object (`run/x`) answers for that one only. `halted` are the places of which nothing is carried out, `again` says
-    when to look at a folder again.
-    """
-
-    reports: list[Report] = made(default_factory=list)
-    desired: list[Desired] = made(default_factory=list)
-    wanted: frozenset[str] = frozenset()
-    started: frozenset[str] = frozenset()
-    in_time: bool = True
-    about: str | None = None
-    active: Mapping[str, ActiveRun] = made(default_factory=dict)
-    halted: set[Place] = made(default_factory=set)
-    again: dict[Path, datetime] = made(default_factory=dict)
-
-    def take(self, folder: Path, ground: Ground, report: Report) -> None:
-        """Add what came of one pass over a place of a folder."""
-        self.reports.append(report)
-        self.desired.append(ground.desired)
-        if ground.held:
-            self.halted.add(ground.desired.place)
-        if ground.due_at is not None:
-            self.again[folder] = min(ground.due_at, self.again.get(folder, ground.due_at))
-
-    @property
-    def held(self) -> bool:
-        """Say whether something waits for a person."""
-        return self.about is None and any(held_for_a_person(report) for report in self.reports)
-
-    @property
-    def failed(self) -> bool:
-        """Say whether an action did not work, or an object could not be carried out here."""
-        wrong: tuple[str, ...] = (
-            "conflict",
-            "workflow-missing",
-            "runtime-missing",
-            "input-too-large",
-            "edited-after-start",
-            "child-workflow-missing",
-            "signal-sent",
-            "time-zone-missing",
-        )
-        wrong += ("deploy-failed", "stalled", "unavailable")
-        objects = [failure.object for report in self.reports for failure in report.applied.failures]
-        objects += [notice.object for report in self.reports for notice in report.plan.rejected if notice.reason in wrong]
-        return any(self.about in (None, name) for name in objects)
-
-
-class Service:
+class Service(Keeping):
     """One call of the program."""
 
     def __init__(self, settings: Settings, clock: Clock, progress: Progress, *, project: str | None = None, environment: str | None = None) -> None:
         """Nothing is opened before it is needed."""
-        self.settings, self.clock, self.progress = settings, clock, progress
+        super().__init__(settings, clock, progress)
         self.project, self.environment = project, environment
-        self.data_dir = Path(settings.data_dir)
         self.local = self.data_dir / "manifests"
         self.errands: Errands | None = None  # a loop sets one: its passes wait for no slow call
         self.stopping: Callable[[], bool] = lambda: False
-        self._memory = Memory()
         self._missed = Missed()
         self._fetched: Any = None
         self._loaders: dict[tuple[Path, Any], Any] = {}
-        self._kept: Store | None = None
-        self.is_loop = False
-
-    @cached_property
-    def adapters(self) -> Mapping[str, Adapter]:
-        """The platforms that the settings enable."""
-        return Adapters(self.settings)
 
     @property
     def enabled(self) -> frozenset[str]:
@@ -150,8 +75,8 @@ class Service:
                 message = f"{given} is not a folder" if folder.exists() else f"{given} does not exist"
                 raise UsageError(message)
             return path
-        here = _here()
-        for folder in (here, *here.parents):
+        start = here()
+        for folder in (start, *start.parents):
             if (folder / PROJECT_FILE).is_file():
                 return folder
         return self.local
@@ -220,91 +145,11 @@ class Service:
         other._missed, other._fetched = self._missed, self._fetched
         return other
 
-    # State
-
-    @cached_property
-    def scope(self) -> str:
-        """The random id of this installation; empty where nothing was ever written."""
-        return installation.scope_of(self.data_dir)
-
-    @contextmanager
-    def writing(self, who: str) -> Iterator[Store]:
-        """Hold the pass lock, with the database open."""
-        private(self.data_dir)
-        with FileLock(self.data_dir / "lock").held(who, PATIENCE):
-            if installation.check(self.data_dir):
-                self.progress("the state was another machine's: it goes on here (CI)")
-            if installation.make_scope(self.data_dir):
-                self.__dict__.pop("scope", None)
-            store = self._open()
-            try:
-                with named_errors(store.path):
-                    make_ready(store, self.adapters, self.progress, now=self.clock.now())
-                    yield store
-            except DamagedStateError as error:
-                self._kept = None
-                store.close()
-                self._move_aside(error)
-                raise
-            finally:
-                if store is not self._kept:
-                    store.close()
-
-    def _open(self) -> Store:
-        """Open the database. A loop keeps it open from pass to pass, unless the file was removed or replaced meanwhile."""
-        kept = self._kept
-        if kept is not None and kept.is_current():
-            return kept
-        if kept is not None:
-            kept.close()
-        try:
-            store = open_store(self.data_dir)
-        except DamagedStateError as error:
-            self._move_aside(error)
-            store = open_store(self.data_dir)
-        if self.is_loop:
-            self._kept = store
-            self._memory = Memory()
-        return store
-
     def close(self) -> None:
         """Let go of what a loop keeps open, and leave what it has read to the next process."""
         for loader in self._loaders.values():
             loader.save()
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
-
-    def _move_aside(self, why: DamagedStateError) -> None:
-        moved = move_aside(self.data_dir, f"damaged-{self.moment()}")
-        told = str(why).partition(":")[0]
-        self.progress(f"{told}: moved to {moved}, and rebuilt from what run folders and tombstones prove")
-
-    @contextmanager
-    def reading(self) -> Iterator[Store | None]:
-        """Open the database without writing anything; None if there is none."""
-        _check_is_folder(self.data_dir)
-        store = self._proven(read_store(self.data_dir))
-        if store is None:
-            yield None
-            return
-        try:
-            with named_errors(store.path):
-                yield store
-        finally:
-            store.close()
-
-    def _proven(self, store: Store | None) -> Store | None:
-        """Return a database with what the platforms can prove: the one that is there, else one in memory, since looking writes nothing."""
-        if store is not None and marks.mark(store, marks.REBUILT) is not None:
-            return store
-        if not ((self.data_dir / tombstones.NAME).exists() or any(next(adapter.found(), None) for adapter in self.adapters.values())):
-            return store
-        from reconciler.rebuild import rebuild
-
-        fresh = store_in_memory(self.data_dir, store)
-        rebuild(fresh, self.adapters, lambda _: None, now=self.clock.now())
-        return fresh
+        super().close()
 
     def _hands(self, store: Store) -> Hands:
         limits = {"value": self.settings.limits.value, "calls": self.settings.limits.calls, "journal": self.settings.limits.journal}
@@ -535,14 +380,6 @@ class Service:
         if fault is not None:
             raise InvalidError(fault)
 
-    def now_text(self) -> str:
-        """Return the present instant as files carry it."""
-        return stamp(self.clock.now())
-
-    def moment(self) -> str:
-        """Return the present instant as names of files carry it."""
-        return f"{self.now_text()[:19].replace(':', '').replace('-', '').lower()}z"
-
     def read_code(self, code: Code) -> Mapping[str, bytes]:
         """Return the bytes of a workflow's code."""
         return manifests.read_code(code)
@@ -551,53 +388,3 @@ class Service:
 def _tell(show: Show, desired: Desired, source: Mapping[str, Any], begin: float, plan: Plan) -> None:
     seconds = time.perf_counter() - begin
     show(desired, {**source, "digest": digest_of_plan(desired.place, plan)}, plan, seconds)
-
-
-def person() -> str:
-    """Return who asks."""
-    import pwd
-
-    named = next((os.environ[name] for name in ("LOGNAME", "USER") if os.environ.get(name)), None)
-    if named is not None:
-        return named
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
-
-
-def _here() -> Path:
-    """Return the present folder as its name was typed, where the shell knows it."""
-    typed = Path(os.environ.get("PWD", ""))
-    return typed if typed.is_absolute() and typed.is_dir() and typed.samefile(".") else Path.cwd()
-
-
-def by(who: str) -> str:
-    """Return what is kept of who ran a pass: the command, and the person or CI."""
-    return f"{who} ({'CI' if os.environ.get('CI') == 'true' else person()})"
-
-
-def shown(folder: str) -> str:
-    """Return a folder as people like to read it: relative to here where it is below."""
-    try:
-        relative = Path(folder).relative_to(Path.cwd())
-    except ValueError:
-        return folder
-    return str(relative)
-
-
-def private(folder: Path) -> None:
-    """Make the data folder, for its owner only. Raises InvalidError if that cannot be."""
-    _check_is_folder(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        message = f"data_dir {folder} cannot be made: {error.strerror}"
-        raise InvalidError(message) from error
-
-
-def _check_is_folder(folder: Path) -> None:
-    """Raise InvalidError if something else has the name of the data folder."""
-    if folder.exists() and not folder.is_dir():
-        message = f"data_dir {folder} is not a folder"
-        raise InvalidError(message)

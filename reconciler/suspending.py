@@ -5,9 +5,10 @@ from datetime import datetime
 from reconciler.duration import format_duration
 from reconciler.errors import RejectedError, UsageError
 from reconciler.model import Place
+from reconciler.people import person
 from reconciler.plan.suspension import CHANGED, by_whom
 from reconciler.recorded import Override, overrides_of
-from reconciler.service import Service, person
+from reconciler.service import Service
 from reconciler.state import Store, events, objects, requests
 from reconciler.suggest import did_you_mean
 from reconciler.values import frozen

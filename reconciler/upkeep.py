@@ -7,9 +7,10 @@ from pathlib import Path
 from reconciler import backup, checkup, installation, restore
 from reconciler.digest import Json
 from reconciler.errors import RejectedError
+from reconciler.keeping import PATIENCE, private
 from reconciler.locks import FileLock, follower_lock, loop_lock
 from reconciler.rebuild import Rebuilt, rebuild
-from reconciler.service import PATIENCE, Service, private
+from reconciler.service import Service
 from reconciler.state import move_aside, named_errors, open_store
 
 _LOOP_PATIENCE = 0.3

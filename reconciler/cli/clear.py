@@ -9,8 +9,9 @@ from reconciler.cli.context import CONTEXT
 from reconciler.cli.outcome import LiveLines
 from reconciler.cli.write import remove_manifest
 from reconciler.errors import InvalidError, RejectedError, TyOpenworkflowError, UsageError
+from reconciler.passed import Passed
 from reconciler.render import plain, plural
-from reconciler.service import Passed, Service
+from reconciler.service import Service
 
 
 def delete_all(*, keep_history: bool, yes: bool, timeout: timedelta | None) -> int:

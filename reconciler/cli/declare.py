@@ -14,9 +14,9 @@ from reconciler.duration import parse_duration
 from reconciler.errors import UsageError
 from reconciler.ground import Approach
 from reconciler.model import Desired, Problem
+from reconciler.passed import View
 from reconciler.plan.approval import SHORT, digest_of_plan, held_objects
 from reconciler.render import head_line, plan_footer, plan_lines, plural
-from reconciler.service import View
 
 DirArgument = Annotated[str | None, Argument("[DIR]", "Folder of manifests; default: the project around here, else the local folder.")]
 OutputOption = Annotated[str, option("-o", "--output", help="text or json")]

@@ -7,9 +7,9 @@ from reconciler import suspending
 from reconciler.cli.context import CONTEXT
 from reconciler.cli.options import Argument, option
 from reconciler.cli.outcome import failures
+from reconciler.passed import Passed
 from reconciler.render import plain, plural
 from reconciler.schedules import find_schedule
-from reconciler.service import Passed
 from reconciler.suspending import Held
 
 ObjectArgument = Annotated[str, Argument("KIND/NAME", "run/NAME, workflow/NAME or schedule/NAME.")]

@@ -12,8 +12,8 @@ from reconciler.cli.outcome import LiveLines, exit_code, unfinished
 from reconciler.cli.status import detailed, refused, show_overview, show_run, show_workflow, views_of
 from reconciler.errors import RejectedError, UsageError
 from reconciler.model import TERMINAL, Status
+from reconciler.passed import Passed
 from reconciler.render import lasted, numbered, one_line, plural, run_lines, since, table
-from reconciler.service import Passed
 from reconciler.standing import Standing, standing
 from reconciler.state import queries, schedules
 

@@ -9,11 +9,11 @@ from reconciler.cli.context import CONTEXT
 from reconciler.duration import format_duration
 from reconciler.follow import is_parked
 from reconciler.model import Status
+from reconciler.passed import Passed
 from reconciler.reasons import FOR_A_PERSON
 from reconciler.reconcile import Report
 from reconciler.recorded import ActiveRun
 from reconciler.render import lasted, one_line, plain, plural, table
-from reconciler.service import Passed
 from reconciler.state import queries
 
 _ENDED_BADLY = {Status.FAILED.value, Status.CANCELED.value, Status.SKIPPED.value}

@@ -17,8 +17,8 @@ from reconciler.compute import Verdict
 from reconciler.digest import Json
 from reconciler.errors import RejectedError, UsageError
 from reconciler.model import TERMINAL, Status
+from reconciler.passed import Passed
 from reconciler.render import one_line, plain
-from reconciler.service import Passed
 from reconciler.views import FORMAT
 
 SameRevisionOption = Annotated[bool, option("--same-revision", help="On the code that it ran with, not on the present one.")]

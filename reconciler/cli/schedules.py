@@ -14,9 +14,9 @@ from reconciler.errors import UsageError
 from reconciler.instants import stamp
 from reconciler.journal import decode_json
 from reconciler.model import TERMINAL, Desired, Place
+from reconciler.passed import Passed
 from reconciler.render import plural, table
 from reconciler.scheduleviews import HEADER, schedule_cells, schedule_lines, schedule_view
-from reconciler.service import Passed
 from reconciler.state import schedules
 
 

@@ -21,8 +21,8 @@ from reconciler.digest import Json
 from reconciler.errors import InvalidError, RejectedError, UsageError
 from reconciler.manifests import write_object
 from reconciler.model import TERMINAL, Desired, Place
+from reconciler.passed import Passed
 from reconciler.render import aligned, one_line, plan_lines
-from reconciler.service import Passed
 from reconciler.state import queries
 
 _RUNTIMES = {".py": "python", ".js": "node", ".mjs": "node", ".cjs": "node"}

@@ -12,7 +12,8 @@ import pytest
 from reconciler.clock import SystemClock
 from reconciler.config import load_settings
 from reconciler.errands import Errands
-from reconciler.service import Passed, Service
+from reconciler.passed import Passed
+from reconciler.service import Service
 from reconciler.state import queries
 from tests.support.site import Site
 
