@@ -60,8 +60,17 @@ def place_of(row: Row) -> Place:
     return Place(row["project"], row["environment"])
 
 
+def check_journal(row: Row) -> None:
+    """Refuse to ask something of a run whose journal is damaged: nothing is done to it. Raises RejectedError, which says what a person can do."""
+    if row["reason"] == "quarantined":
+        way = f"move that file away and keep it, then `ty-openworkflow cancel {row['name']}` settles the run"
+        message = f"run {row['name']!r} is quarantined: {row['message']}. Nothing is done to it: {way}"
+        raise RejectedError(message)
+
+
 def cancel(service: Service, row: Row, reason: str) -> None:
-    """Record that a run shall be canceled; the next pass does it. The request stands until the run has ended."""
+    """Record that a run shall be canceled; the next pass does it. The request stands until the run has ended. Raises RejectedError."""
+    check_journal(row)
     with service.writing("cancel") as store, store.transaction():
         about, who, now = f"run/{row['name']}", person(), service.clock.now()
         if not runs.ask_to_cancel(store, row["uid"], reason):
@@ -144,6 +153,7 @@ def adapter_of(service: Service, row: Row) -> Adapter:
 
 def rerun(service: Service, row: Row, how: Again) -> NextRun:
     """Record that a run shall be run again. Raises RejectedError where that has no meaning."""
+    check_journal(row)
     _check_rerun(service, row, how)
     declared = None if how.keeps else _declared(service, row)
     with service.writing("rerun") as store, store.transaction():

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from reconciler.clock import Clock
 from reconciler.compute import Adapter
 from reconciler.model import Status
+from reconciler.reasons import FOR_A_PERSON
 from reconciler.reconcile import Report
 from reconciler.recorded import ActiveRun
 from reconciler.triggers.hints import Hints
@@ -63,6 +64,8 @@ def is_parked(run: ActiveRun) -> bool:
 
 
 def _moves(run: ActiveRun) -> bool:
+    if run.reason in FOR_A_PERSON:
+        return False
     if run.status in (Status.SLEEPING, Status.WAITING):
         return not is_parked(run)
     return not (

@@ -387,4 +387,5 @@ class Service(Keeping):
 
 def _tell(show: Show, desired: Desired, source: Mapping[str, Any], begin: float, plan: Plan) -> None:
     seconds = time.perf_counter() - begin
-    show(desired, {**source, "digest": digest_of_plan(desired.place, plan)}, plan, seconds)
+    left = replace(plan, actions=())  # what the pass itself does is no more in the plan that is approved afterwards
+    show(desired, {**source, "digest": digest_of_plan(desired.place, left)}, plan, seconds)

@@ -69,11 +69,12 @@ def _mend_streams() -> None:
 
 
 def _complain(message: str) -> None:
+    from reconciler.cli.context import CONTEXT
     from reconciler.render import Paint, plain
 
     if message:
         sys.stdout.flush()
-        sys.stderr.write(f"{Paint(sys.stderr)('error', 'red')}: {plain(message)}\n")
+        sys.stderr.write(f"{Paint(sys.stderr)('error', 'red')}: {plain(CONTEXT.pasteable(message))}\n")
 
 
 def _run(words: Sequence[str]) -> int:

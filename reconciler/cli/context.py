@@ -25,6 +25,9 @@ class Globals:
     env: str | None = None
 
 
+_COMMAND = "`ty-openworkflow"
+
+
 class Context:
     """The present call. One for each process."""
 
@@ -54,12 +57,23 @@ class Context:
     def say(self, *lines: str) -> None:
         """Print what was asked for."""
         for line in lines:
-            print(line)  # noqa: T201
+            print(self.pasteable(line))  # noqa: T201
 
     def tell(self, *lines: str) -> None:
         """Print what goes beside it: progress, remarks, errors."""
         for line in lines:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            print(self.pasteable(line), file=sys.stderr, flush=True)  # noqa: T201
+
+    def pasteable(self, text: str) -> str:
+        """Return a text whose commands (in backquotes) mean the same settings and data folder as this call."""
+        from shlex import quote
+
+        given = {"--config": self.options.config, "--data-dir": self.options.data_dir}
+        words = "".join(f" {name} {quote(value)}" for name, value in given.items() if value)
+        if not words or _COMMAND not in text:
+            return text
+        first, *rest = text.split(_COMMAND)
+        return first + "".join(f"{_COMMAND}{'' if part.startswith(' --') else words}{part}" for part in rest)
 
     def progress(self, text: str) -> None:
         """Show that something goes on."""
@@ -67,11 +81,11 @@ class Context:
 
     def json(self, value: object) -> None:
         """Print a value as JSON."""
-        self.say(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
+        print(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))  # noqa: T201
 
     def line(self, value: object) -> None:
         """Print a value as one line of JSON."""
-        self.say(json.dumps(value, ensure_ascii=False))
+        print(json.dumps(value, ensure_ascii=False))  # noqa: T201
 
 
 CONTEXT = Context()

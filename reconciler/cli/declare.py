@@ -100,7 +100,7 @@ def plan(
 
 def _show_plan(view: View) -> None:
     CONTEXT.say(head_line("Plan", view.source), *plan_lines(view.plan, CONTEXT.paint, CONTEXT.clock.now()), plan_footer(view.plan, view.seconds))
-    CONTEXT.say(*approval_lines(view.plan, {"digest": digest_of_plan(view.desired.place, view.plan)}))
+    CONTEXT.say(*approval_lines(view.plan, {**view.source, "digest": digest_of_plan(view.desired.place, view.plan)}))
     show_problems(view.desired)
 
 
@@ -108,7 +108,10 @@ def approval_lines(plan: Plan, source: Mapping[str, Any]) -> list[str]:
     """Say how what is held goes through, where a person may say so."""
     if not held_objects(plan):
         return []
-    return [f"To prune what is held: `ty-openworkflow reconcile --once --approve {source['digest'][:SHORT]}`, for this plan only"]
+    from shlex import quote
+
+    command = f"ty-openworkflow reconcile --once --approve {source['digest'][:SHORT]} {quote(str(source['folder']))}"
+    return [f"To prune what is held: `{command}`, for this plan only"]
 
 
 def approach_of(git: str | None, pull: str | None, *, accept_branch: bool = False, approve: str | None = None, assume: str | None = None) -> Approach:
@@ -158,6 +161,9 @@ def reconcile(
         message = f"--assume {assume}: say `start` (they never ran anywhere) or `done` (they have run)"
         raise UsageError(message)
     patience = duration_option("--timeout", timeout)
+    if patience is not None and not (wait or until):
+        message = "--timeout limits --wait and --until parked: say which"
+        raise UsageError(message)
     service = CONTEXT.service
     approach = approach_of(git, pull, accept_branch=accept_branch, approve=approve, assume=assume)
     if not (once or wait):

@@ -21,7 +21,7 @@ def declare(site: Site, *runs: str, **spec: object) -> None:
 
 def approval(text: str) -> str:
     """Return the digest that an output says to approve."""
-    found = re.search(r"--approve ([0-9a-f]{16})`", text)
+    found = re.search(r"--approve ([0-9a-f]{16}) ", text)
     assert found, text
     return found[1]
 

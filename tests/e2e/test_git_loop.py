@@ -41,7 +41,7 @@ def test_a_loop_prunes_what_was_approved_and_tells_the_digest(site: Site) -> Non
         (site.folder / "one.yaml").unlink()
         loop.says("prune-confirm")
         held = site.pass_(expect=6).stdout
-        found = re.search(r"--approve ([0-9a-f]{16})`", held)
+        found = re.search(r"--approve ([0-9a-f]{16}) ", held)
         assert found
         assert "is another one now" in site.pass_("--approve", "0" * 16, expect=6).stderr
         assert site.statuses() == {"one": "sleeping"}
