@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from reconciler.compute import Live, Seen
 from reconciler.history import fold
-from reconciler.model import Code, Desired, Run, Workflow
+from reconciler.model import Code, Desired, Run, Status, Workflow
+from reconciler.observe import status_of
 from reconciler.reconcile import Report
-from reconciler.state import open_store
+from reconciler.state import open_store, runs
 from tests.support.builders import a_run, a_workflow, desired
 from tests.support.memory import Platform
 from tests.support.world import World
@@ -381,6 +383,34 @@ def test_prune_does_not_count_runs_that_have_ended(world: World) -> None:
     report = passes(world, desired(behaving("echo"), run("new")))
 
     assert not report.plan.held
+
+
+# canceled
+
+
+def test_canceled_before_its_worker_has_taken_it_a_run_is_being_canceled_until_its_worker_has_ended_it(world: World) -> None:
+    wanted = declared(run(), entry="work")
+    world.run_pass(wanted, die_after=2)  # the order is given, and nobody knows
+    uid = run_uid(world)
+    store = open_store(world.folder)
+    try:
+        with store.transaction():
+            runs.edit_run(store, uid, {"cancel": "stop", "cancel_sent_at": "2026-11-22T12:00:00.000Z"})
+        seen = Live(Seen(claim=1, size=10), Status.RUNNING)
+        with store.transaction():
+            assert runs.record_progress(store, uid, seen, status_of(runs.active_runs(store)[uid], seen), reason="")
+    finally:
+        store.close()
+
+    assert statuses(world) == ["canceling"]
+
+
+def run_uid(world: World) -> str:
+    store = open_store(world.folder)
+    try:
+        return str(store.db.execute("SELECT uid FROM runs").fetchone()[0])
+    finally:
+        store.close()
 
 
 # waiting for its start

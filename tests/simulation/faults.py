@@ -22,6 +22,7 @@ OF_CALLS = {
     "retire": ("unavailable", "lost", "crash-before", "crash-after"),
     "records": ("unavailable", "crash-before"),
 }
+SELDOM = ("records", "retire", "kill", "end", "deploy")
 OF_COMMITS = ("commit-failed", "crash-before-commit", "crash-after-commit")
 OF_THE_DATABASE = ("db-locked", "db-full")
 KINDS = frozenset(f"{call}: {kind}" for call, kinds in OF_CALLS.items() for kind in kinds) | frozenset(OF_COMMITS) | frozenset(OF_THE_DATABASE)
@@ -62,7 +63,8 @@ class Faults:
         number, self.made = self.made, self.made + 1
         if number == self.kill_at:
             return self.dice.choice(("crash-before", "crash-after"))
-        if number not in self.calls:
+        seldom = bool(self.calls) and call in SELDOM and self.dice.random() < 0.3
+        if number not in self.calls and not seldom:
             return ""
         kind = self.dice.choice(OF_CALLS[call])
         self.counts[f"{call}: {kind}"] += 1

@@ -24,7 +24,7 @@ from tests.simulation.workers import Workers
 from tests.support.world import Crash, HandClock
 
 BEGIN = datetime(2040, 1, 2, 12, tzinfo=UTC)  # after any real stamp of a file
-OPS = 200
+OPS = 160
 EDITS = (
     *("add_run", "add_run", "add_run", "remove_run", "remove_run", "move", "duplicate", "remove_duplicate", "remove_duplicate"),
     *("add_workflow", "remove_workflow", "edit_code", "edit_limits", "edit_input", "edit_workflow_of_run", "label", "signal", "priority"),
@@ -33,7 +33,7 @@ EDITS = (
     *("take_away", "bring_back", "bring_back"),
     *("add_schedule", "add_schedule", "edit_schedule", "suspend_schedule", "remove_schedule"),
 )
-REQUESTS = ("cancel", "rerun", "rerun_failed", "signal")
+REQUESTS = ("cancel", "rerun", "rerun_failed", "rerun_failed", "signal")
 # What happens, and how often out of all.
 WEIGHTS = {
     "edit": 24,
@@ -50,7 +50,7 @@ WEIGHTS = {
     "kill": 1,
     "lose_hint": 1.5,
     "double_hint": 1,
-    "request": 2.5,
+    "request": 3.5,
     "lock_database": 0.7,
     "unlock_database": 5,
     "fill_disk": 0.7,
