@@ -5,7 +5,7 @@ import select
 import stat
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -210,10 +210,16 @@ def test_a_revision_that_was_altered_is_told_by_every_process_until_it_is_deploy
     assert harness.open().altered([revision.digest], deep=True) == {}
 
 
+def called(adapter: Adapter) -> Sequence[str]:
+    """Return the keys of the calls that the run has made."""
+    history = adapter.history("u1")
+    return [] if history is None else list(history.calls)
+
+
 def test_a_revision_is_replaced_under_a_living_worker_and_runs_go_on_with_its_code(harness: Harness) -> None:
     adapter = harness.open()
     harness.start(adapter, "work")
-    harness.until(adapter, "u1", lambda seen: isinstance(seen, Live))
+    harness.until(adapter, "u1", lambda seen: isinstance(seen, Live) and bool(called(adapter)))  # its worker has read the code
     harness.alter(harness.revision("work").digest)
 
     harness.open().deploy(harness.revision("work"), harness.code("work"), lambda _: None)
