@@ -28,7 +28,7 @@ def test_I13_a_runtime_that_dies_before_it_takes_a_run_is_not_started_without_en
     site.settings("park_after: 2m\n")
     site.finish("--timeout", "30s")
 
-    assert 1 <= tried <= 3
+    assert 1 <= tried <= 10  # the first pauses are drawn between nothing and 1 s, 2 s, 4 s: without them it would be hundreds
     assert site.statuses() == {"stuck": "completed", "other": "completed"}
     assert site.status("stuck")["claims"] == 1
 
