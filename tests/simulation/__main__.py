@@ -21,14 +21,14 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory(dir=where) as folder:
         empty = template(Path(folder, "empty"))
         if arguments[0] == "--trace":
-            outcome = simulate(int(arguments[1]), empty, where)
+            outcome = simulate(int(arguments[1]), empty, Path(folder))
             print(*outcome.trace, outcome.error, sep="\n")
             return
         gc.disable()  # a seed leaves little behind; what it leaves is collected between seeds
         for seed in range(int(arguments[0]), int(arguments[1]) + 1):
             if seed % 50 == 0:
                 gc.collect()
-            print(as_line(simulate(seed, empty, where), trace=False), flush=True)
+            print(as_line(simulate(seed, empty, Path(folder)), trace=False), flush=True)
 
 
 main(sys.argv[1:])
