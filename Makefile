@@ -32,8 +32,7 @@ check: setup-dev
 	@$(python) -c 'from importlinter.cli import lint_imports_command as check; check()'
 
 test: check
-	$(python) -m pytest -m 'not slow'
-	@tests/javascript/run
+	@tests/run
 
 test-all: export TYOW_FULL = 1
 test-all: check
