@@ -51,7 +51,7 @@ def test_make_run_without_node_carries_out_the_python_examples_and_names_the_oth
     done = make(clone, "run", PATH=str(without_node))
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Left out: coupons fan-out greet." in done.stdout
+    assert "Left out: coupons fan-out greet openworkflow." in done.stdout
     assert "run/report-2025" in done.stdout
     assert "run/greet-world" not in done.stdout
 

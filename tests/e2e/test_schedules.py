@@ -164,7 +164,8 @@ def test_what_makes_no_sense_of_a_schedule_is_a_usage_error(scheduled: Site, wor
 
 def test_what_is_not_there_is_an_error_with_what_to_type(scheduled: Site) -> None:
     for words in (("status", "schedule/nightly"), ("start", "schedule/nightly"), ("start", "schedule/nightly", "--from", "2026-01-01")):
-        assert "there is no schedule 'nightly' here: `ty-openworkflow list schedules`" in scheduled.cli.run(*words, expect=1).stderr
+        told = scheduled.cli.run(*words, expect=1).stderr
+        assert f"there is no schedule 'nightly' here: `ty-openworkflow --data-dir {scheduled.data} list schedules`" in told
     assert "--from, --to and --dry-run are for schedules" in scheduled.cli.run("start", "work", "--dry-run", expect=64).stderr
 
 

@@ -163,7 +163,7 @@ def test_what_was_asked_for_before_is_said_and_not_done_twice(site: Site) -> Non
         ("run/", 64, "error: run/: "),
         ("run/y", 1, "error: there is no run 'y' here; known here: x"),
         ("workflow/nab", 1, "error: there is no workflow 'nab' here; did you mean 'nap'?"),
-        ("schedule/nightly", 1, "error: there is no schedule 'nightly' here: `ty-openworkflow list schedules` shows the names"),
+        ("schedule/nightly", 1, "error: there is no schedule 'nightly' here: `ty-openworkflow --data-dir "),
         ("run/over", 1, "error: run 'over' has ended (completed): there is nothing to suspend or resume"),
     ],
 )
