@@ -2,6 +2,7 @@
 
 # Why a run is as it is, or ended as it did.
 OF_RUNS = {
+    "approval": "waits for a person's approval",
     "asked-for": "recorded, and not handed to a worker yet",
     "assumed-done": "a person said that it has run: `--assume done`",
     "backoff": "its worker died again; a short pause goes before the next claim",
