@@ -5,7 +5,24 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from reconciler import tombstones
-from reconciler.actions import Action, Assume, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Plan, Postpone, RemoveWorkflow, Send, Start
+from reconciler.actions import (
+    Action,
+    Assume,
+    Cancel,
+    Claim,
+    Deploy,
+    Edit,
+    End,
+    EndWait,
+    Fulfil,
+    Kill,
+    OpenCard,
+    Plan,
+    Postpone,
+    RemoveWorkflow,
+    Send,
+    Start,
+)
 from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Progress, Refused, Revision, Unclaimed
 from reconciler.deploys import deploy
 from reconciler.digest import Json
@@ -19,7 +36,7 @@ from reconciler.observe import status_of
 from reconciler.reasons import let_go_reason, reason_of_end
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.retrying import order_failed, order_not_taken, pause, told_to_wait
-from reconciler.state import Store, events, messages, proofs, requests, runs, schedules, workflows
+from reconciler.state import Store, cards, events, messages, proofs, requests, runs, schedules, workflows
 from reconciler.values import replace
 
 T = TypeVar("T", bound=Action)
@@ -104,6 +121,10 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> set[str]:
                 case Send(run, number, message, reason):
                     if messages.remember(store, run.uid, number, message, now=now) and message["type"] == "signal":
                         events.add_event(store, run.place, f"run/{run.name}", "signal", f"{message['name']}: {reason}", now=now)
+                case OpenCard() if action.uid not in missed:
+                    cards.open_card(store, action, now=now)
+                case EndWait(tag):
+                    cards.mark_over(store, tag)
                 case Fulfil(request, outcome):
                     requests.request_handled(store, request, now=now, outcome=outcome)
                 case Postpone(run, reason, message, seconds):

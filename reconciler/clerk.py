@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from reconciler import boardnews
@@ -22,7 +23,6 @@ from reconciler.config import TaskyouSettings
 from reconciler.digest import digest_of
 from reconciler.errands import Done, Errand, Errands
 from reconciler.errors import BusyError
-from reconciler.hands import Failure
 from reconciler.instants import stamp
 from reconciler.locks import FileLock
 from reconciler.model import Place
@@ -40,6 +40,7 @@ from reconciler.values import frozen, replace
 
 _PATIENCE = 10.0
 _AT_ONCE = 4
+_GATHER = 0.2
 
 
 @frozen
@@ -57,11 +58,11 @@ class Clerk:
     """Speaks with TaskYou for one process. Passes of that process share it."""
 
     def __init__(
-        self, data_dir: Path, settings: TaskyouSettings, clock: Clock, scope: Callable[[], str], interval: timedelta, command: str = "ty-openworkflow"
+        self, data_dir: Path, settings: TaskyouSettings, clock: Clock, scope: Callable[[], str], interval: timedelta, say: Callable[[str], None], command: str
     ) -> None:
-        """Nothing is called before a card needs it."""
+        """Nothing is called before a card needs it. `interval` is how often people's doings are asked for, `say` tells of trouble."""
         self._data_dir, self._settings, self._clock, self._scope, self._interval = data_dir, settings, clock, scope, interval
-        self._command = command
+        self._command, self._say = command, say
         self.wake: Callable[[], None] = lambda: None
         self.keeps = True  # what was found out of the program; who only plans keeps nothing
         self._known: dict[str, TaskYou] = {}
@@ -70,11 +71,12 @@ class Clerk:
         self._still: tuple[tuple[int, int, int], datetime | None] | None = None
         self._shift, self._working = threading.Lock(), 0
         self._held = ExitStack()
+        self._woke = 0.0
 
     @cached_property
     def errands(self) -> Errands:
         """The queue of calls."""
-        return Errands(lambda: self.wake(), size=_AT_ONCE)
+        return Errands(self._news, size=_AT_ONCE)
 
     @cached_property
     def board(self) -> Board:
@@ -85,26 +87,38 @@ class Clerk:
         return Board(present, given.auto_create_tasks, database, given.project, given.status_map, given.on_task_closed == "cancel", self._command)
 
     @property
+    def is_used(self) -> bool:
+        """Say whether anything was asked of TaskYou in this process."""
+        return "errands" in self.__dict__
+
+    @property
     def is_busy(self) -> bool:
         """Say whether a call is under way, or has come back and was not collected."""
-        return "errands" in self.__dict__ and bool(self.errands.under_way())
+        return self.is_used and bool(self.errands.under_way())
+
+    def _news(self) -> None:
+        """Wake who waits for outcomes; of many that come at once not for each. Called by threads."""
+        now = monotonic()
+        if now - self._woke >= _GATHER or not self.errands.is_moving:
+            self._woke = now
+            self.wake()
 
     # What has come back
 
-    def collect(self, store: Store) -> list[Failure]:
+    def collect(self, store: Store) -> None:
         """Remember what came of calls, and what people did on the board since."""
-        failures: list[Failure] = []
-        done = self.errands.collect() if "errands" in self.__dict__ else []
-        for one in done:
-            asked: _Asked = one.errand.about
-            with store.transaction():
+        done = self.errands.collect() if self.is_used else []
+        if not done:
+            return
+        with store.transaction():
+            for one in done:
+                asked: _Asked = one.errand.about
                 if asked.card is None:
                     self._listed(store, one)
                 elif one.error is None:
                     self._came_back(store, asked.card, one.value)
                 else:
-                    failures += self._failed(store, asked.card, one)
-        return failures
+                    self._failed(store, asked.card, one)
 
     def _came_back(self, store: Store, card: Card, outcome: Outcome) -> None:
         now = self._clock.now()
@@ -120,20 +134,20 @@ class Clerk:
         for note in outcome.notes:
             events.add_event(store, card.place, about, "task-not-synced", note, now=now)
 
-    def _failed(self, store: Store, card: Card, done: Done) -> list[Failure]:
+    def _failed(self, store: Store, card: Card, done: Done) -> None:
         """Remember that a card could not be written; where nobody asked for it and there is no TaskYou, it is forgotten."""
         now, about = self._clock.now(), _object(card)
         if isinstance(done.error, MissingError | ForeignError) and card.id is None and not card.spec.get("explicit"):
             cards.forget(store, card.tag)
-            return []
+            return
         message = str(done.error)
         again = not isinstance(done.error, RefusedError)
         seed = f"{self._scope()}/{card.tag}/{digest_of(card.now)[:8]}"
         cards.failed(store, card.tag, message, next_try(seed, card.failures + 1, now=now) if again else None)
         if card.trouble != message:
             conditions.save(store, [((card.place, about, BOARD), Known("False", "task-not-synced", message, stamp(now)))])
+            self._say(f"{about}: its card in TaskYou is not as it should be: {message}")
         events.add_event(store, card.place, about, "task-not-synced", message, now=now)
-        return [Failure(about, "task-not-synced", message, again)]
 
     def _listed(self, store: Store, done: Done) -> None:
         """Take in what people did with the cards of a place."""
@@ -148,16 +162,19 @@ class Clerk:
 
     # What is sent
 
-    def send(self, store: Store, *, eager: bool) -> list[datetime]:
-        """Have cards written that do not say yet what they shall; returns when something is due next. `eager`: also what failed a moment ago."""
+    def send(self, store: Store, *, eager: bool = False, flush: bool = False) -> list[datetime]:
+        """Have cards written that do not say yet what they shall; returns when something is due next.
+
+        `eager`: also what failed a moment ago; `flush`: also texts that would be gathered.
+        """
         if self.asleep:
             return []
         now = self._clock.now()
         self._look_about(store, now=now)
-        if self._still is not None and self._still[0] == store.version() and (self._still[1] is None or now < self._still[1]):
+        if not (eager or flush) and self._still is not None and self._still[0] == store.version() and (self._still[1] is None or now < self._still[1]):
             return [] if self._still[1] is None else [self._still[1]]
         known = list(cards.unsettled(store).values())
-        ready = [replace(card, next_at=None, written_at=None) if eager else card for card in known]
+        ready = [replace(card, next_at=None if eager else card.next_at, written_at=None if eager or flush else card.written_at) for card in known]
         orders = list(due_cards(ready, self.board, now=now))
         if orders:
             with store.transaction():

@@ -15,19 +15,24 @@ from reconciler.actions import (
     Disarm,
     Edit,
     End,
+    EndWait,
     Fulfil,
     Kill,
     Notice,
+    OpenCard,
     Plan,
     Postpone,
     RemoveWorkflow,
     Send,
     Start,
+    WriteCard,
 )
+from reconciler.card import Board
 from reconciler.compute import LetGo, Missing, Observation
 from reconciler.digest import Json
 from reconciler.journal import decode_json
 from reconciler.model import Desired, Place
+from reconciler.plan.cards import decide_cards
 from reconciler.plan.family import decide_family, deliveries
 from reconciler.plan.held_back import held_back, pinned_drift
 from reconciler.plan.progress import next_steps
@@ -44,7 +49,7 @@ from reconciler.values import frozen, made, replace
 _ORDER: dict[type, int] = {
     kind: place
     for place, kind in enumerate(
-        (Deploy, Arm, Advance, Edit, Assume, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, Disarm, RemoveWorkflow)
+        (Deploy, Arm, Advance, Edit, Assume, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, Disarm, RemoveWorkflow, OpenCard, WriteCard, EndWait)
     )
 }
 
@@ -77,8 +82,9 @@ def decide(
     now: datetime,
     approved: frozenset[str] = frozenset(),
     assume: str = "",
+    board: Board | None = None,
 ) -> Plan:
-    """Return what a pass would do. Without `desired` only runs that are known already are carried on."""
+    """Return what a pass would do. Without `desired` only runs that are known already are carried on; without a `board` there are no cards."""
     actions: list[Action] = []
     rejected: list[Notice] = []
     held: list[Notice] = []
@@ -127,6 +133,7 @@ def decide(
     admitted = admit(wanted, active, observed.runs, limits)
     actions += [step for step in steps if not isinstance(step, Claim)]
     actions += [*admitted, *released(queue, wanted, admitted), *requests_over(desired, recorded, edited, steps)]
+    actions += decide_cards(actions, active, recorded, observed.runs, board, now=now)
     held += _held(active, steps)
     rejected += _left_alone(recorded)
     return Plan(_in_order(actions), tuple(rejected), tuple(held), tuple(workflows.drift), unchanged, asked_of(desired, recorded, actions))

@@ -1,9 +1,10 @@
 """Cards in TaskYou as they are remembered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from reconciler.actions import OpenCard
 from reconciler.card import APPROVAL, LINK, RUN, SCHEDULE, Card
 from reconciler.digest import Json
 from reconciler.instants import stamp
@@ -76,12 +77,8 @@ def _card(row: Sequence[Any]) -> Card:
     )
 
 
-def open_card(store: Store, place: Place, about: str, card: Mapping[str, Any], *, now: datetime) -> None:
-    """Decide that something has a card, before any is made. A run that is run again goes on with the card that it has.
-
-    `card` has `tag`, `kind`, `uid`, `database`, `spec`, and the `id` of a task that is only linked.
-    """
-    link = card["kind"] == LINK
+def open_card(store: Store, card: OpenCard, *, now: datetime) -> None:
+    """Decide that something has a card, before any is made. A run that is run again goes on with the card that it has."""
     store.db.execute(
         """
         INSERT INTO cards (tag, project, environment, object, kind, uid, database, id, spec, settled, created_at)
@@ -90,13 +87,16 @@ def open_card(store: Store, place: Place, about: str, card: Mapping[str, Any], *
            SET uid = excluded.uid, spec = excluded.spec, settled = (gone OR kind = 'link'), failures = 0, next_at = NULL
         """,
         {
-            **{name: card[name] for name in ("tag", "kind", "uid", "database")},
-            "project": place.project,
-            "environment": place.environment,
-            "object": about,
-            "id": card.get("id") if link else None,
-            "spec": encode_json(card["spec"]),
-            "settled": link,
+            "tag": card.tag,
+            "project": card.place.project,
+            "environment": card.place.environment,
+            "object": card.object,
+            "kind": card.kind,
+            "uid": card.uid,
+            "database": card.database,
+            "id": card.number,
+            "spec": encode_json(card.spec),
+            "settled": card.kind == LINK,
             "now": stamp(now),
         },
     )
@@ -220,9 +220,10 @@ def of_number(store: Store, number: int) -> list[dict[str, Any]]:
     ]
 
 
-def approvals_of(store: Store, uid: str) -> dict[str, int | None]:
-    """Return the numbers of the cards of a run's approvals, by tag."""
-    return dict(store.db.execute("SELECT tag, id FROM cards WHERE uid = :uid AND kind = :kind", {"uid": uid, "kind": APPROVAL}).fetchall())
+def approvals_of(store: Store, uids: Iterable[str]) -> dict[str, int | None]:
+    """Return the numbers of the cards of the approvals of some runs, by tag."""
+    statement = "SELECT tag, id FROM cards WHERE uid = :uid AND kind = :kind"
+    return {row[0]: row[1] for uid in uids for row in store.db.execute(statement, {"uid": uid, "kind": APPROVAL})}
 
 
 def next_dues(store: Store) -> list[datetime]:

@@ -27,6 +27,7 @@ CREATE TABLE cards (
 ) STRICT;
 
 CREATE INDEX cards_unsettled ON cards (tag) WHERE NOT settled;
+CREATE INDEX cards_by_uid ON cards (uid);
 CREATE INDEX cards_by_id ON cards (id) WHERE id IS NOT NULL;
 
 -- What came last of each schedule.
