@@ -71,7 +71,7 @@ while :; do sleep 1000; done""",
     )
     seen: list[int] = []
 
-    with pytest.raises(UnclearError, match="ty create: did not end within 1.5 s, and was killed"):
+    with pytest.raises(UnclearError, match=r"ty create: did not end within 1\.5 s, and was killed"):
         call(program, ["create"], ENV, 1.5)
 
     seen = [int(line) for line in pids.read_text().split()]

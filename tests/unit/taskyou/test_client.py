@@ -28,7 +28,7 @@ def program(tmp_path: Path) -> Program:
         "plugins dir": (0, "/home/ana/.config/task/plugins\n", ""),
         "deps": (0, "Task #1: T\n", ""),
     }
-    done = {name: (0, "done\n", "") for name in ("update", "status", "close", "pin", "block", "unblock")}
+    done = dict.fromkeys(("update", "status", "close", "pin", "block", "unblock"), (0, "done\n", ""))
     return Program(tmp_path, {**answers, **done})
 
 
