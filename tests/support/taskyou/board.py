@@ -1,0 +1,299 @@
+"""A board of its own for a test: the stand-in on PATH, its cards, its calls, and the faults that it shall have.
+
+board = Board.install(tmp_path)
+site.cli = replace(site.cli, env=board.env)  # PATH and WORKTREE_DB_PATH
+board.set_fault(faults.slow(3, commands=["create"]))
+...
+assert [call.argv for call in board.calls("create")] == [...]
+"""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.taskyou.faults import Fault
+
+_PROGRAM = """\
+#!{python} -IS
+import sys
+sys.path.insert(0, {package!r})
+from standin.main import main
+sys.exit(main({control!r}, person={person!r}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A card as it is stored; `deleted_at` is set while it is in the trash."""
+
+    id: int
+    title: str
+    body: str
+    status: str
+    type: str
+    project: str
+    executor: str
+    tags: str
+    pinned: bool
+    branch: str
+    worktree: str
+    created_at: str
+    updated_at: str
+    started_at: str | None
+    completed_at: str | None
+    deleted_at: str | None
+
+    @property
+    def trashed(self) -> bool:
+        """Whether it is in the trash."""
+        return self.deleted_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the program; `exit` and `ended_at` are missing while it runs, and if it was killed."""
+
+    number: int
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    names: tuple[str, ...]
+    cwd: str
+    pid: int
+    parent: int
+    group: int
+    stdin: str
+    started_at: float
+    ended_at: float | None
+    exit: int | None
+    hanging: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One card waits for another."""
+
+    blocker: int
+    blocked: int
+    auto_queue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person's call answered."""
+
+    stdout: str
+    stderr: str
+    exit: int
+
+
+class Board:
+    """The stand-in below a folder of its own: program, database, log of calls, faults."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.folder, self.home = root, home
+        self.bin, self.database, self.program = root / "bin", root / "tasks.db", root / "bin" / "ty"
+        self._control, self._person = root / "control", root / "person"
+
+    @classmethod
+    def install(cls, root: Path, *, home: Path | None = None, version: str = "0.3.24") -> "Board":
+        """Write the program below `root`; `home` is where it looks for hooks and plugins."""
+        board = cls(root / "board", home or root / "board" / "home")
+        for folder in (board.bin, board._control, board._person, board.home):
+            folder.mkdir(parents=True, exist_ok=True)
+        board._write_program(board.program, person=False)
+        board._write_program(board._person / "ty", person=True)
+        site_packages = sysconfig.get_path("purelib")
+        board._settings = {"version": version, "site_packages": site_packages, "protected": [os.getpid(), os.getppid()]}
+        board._faults = []
+        board._save()
+        return board
+
+    _settings: dict[str, Any]
+    _faults: list[Fault]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables by which others find this board."""
+        path = os.pathsep.join([str(self.bin), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        return {"PATH": path, "WORKTREE_DB_PATH": str(self.database)}
+
+    # What is on the board
+
+    def tasks(self, *, tag: str = "", trashed: bool = False) -> list[Task]:
+        """Return the cards in order of their ids; those in the trash only with `trashed`."""
+        found = [_task(row) for row in self._rows("SELECT * FROM tasks ORDER BY id")]
+        return [task for task in found if (trashed or not task.trashed) and (not tag or tag in task.tags.split(","))]
+
+    def task(self, number: int) -> Task:
+        """Return one card, in the trash or not."""
+        return _task(self._rows("SELECT * FROM tasks WHERE id = ?", number)[0])
+
+    def edges(self) -> list[Edge]:
+        """Return who waits for whom."""
+        rows = self._rows("SELECT * FROM task_dependencies ORDER BY id")
+        return [Edge(row["blocker_id"], row["blocked_id"], bool(row["auto_queue"])) for row in rows]
+
+    def events(self) -> list[tuple[str, int, str]]:
+        """Return every event that ever was: its type, its card, its message."""
+        return [(row["event_type"], row["task_id"], row["message"]) for row in self._rows("SELECT * FROM event_log ORDER BY id")]
+
+    def logs(self, number: int) -> list[tuple[str, str]]:
+        """Return the log of a card, oldest first: type and content."""
+        return [(row["type"], row["content"]) for row in self._rows("SELECT * FROM task_logs WHERE task_id = ? ORDER BY id", number)]
+
+    def launched(self) -> list[int]:
+        """Return the cards on which an agent was started; nothing of ours may ever get onto this list."""
+        return [row["task_id"] for row in self._rows("SELECT task_id FROM task_logs WHERE content LIKE 'Starting task #%' ORDER BY id")]
+
+    # What was called
+
+    def calls(self, *commands: str) -> list[Call]:
+        """Return the calls in order, or those of some commands; what a person does is not among them."""
+        records: dict[int, dict[str, Any]] = {}
+        try:
+            lines = (self._control / "calls.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        for record in map(json.loads, lines):
+            key = "ended_at" if "exit" in record else "started_at"
+            records.setdefault(record["call"], {}).update({**record, key: record.get("at", 0)})
+        made = [_call(record) for record in records.values()]
+        wanted = [tuple(command.split()) for command in commands]
+        return [call for call in made if not wanted or any(call.argv[: len(words)] == words for words in wanted)]
+
+    def forget_calls(self) -> None:
+        """Begin a new log and count from one again."""
+        for name in ("calls.jsonl", "counts"):
+            (self._control / name).unlink(missing_ok=True)
+
+    # Faults and settings; every call reads them anew
+
+    def set_fault(self, *faults: Fault) -> None:
+        """Add faults to those that there are."""
+        self._faults.extend(faults)
+        self._save()
+
+    def clear_faults(self) -> None:
+        """Work well from now on."""
+        self._faults.clear()
+        self._save()
+
+    def set(self, **settings: Any) -> None:
+        """Change a setting: `version`, `clock` (seconds to move the time by), `busy` (seconds of each wait for a lock), `record` (variables to log)."""
+        self._settings.update(settings)
+        self._save()
+
+    def remove(self) -> None:
+        """Take the program off PATH; `put_back` brings it back."""
+        self.program.rename(self.folder / "ty.away")
+
+    def put_back(self) -> None:
+        """Undo `remove`."""
+        (self.folder / "ty.away").rename(self.program)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Have no program meanwhile."""
+        self.remove()
+        yield
+        self.put_back()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the database's write lock meanwhile, as another program would."""
+        with closing(sqlite3.connect(self.database, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
+
+    # Other people
+
+    def person(self, *argv: str, input: str = "") -> Answer:
+        """Let a person use the program: no fault meets them, and their call is not logged."""
+        return self._run([str(self._person / "ty"), *argv], input)
+
+    def sweep(self, *, limit: float = 90) -> None:
+        """Let the daemon sweep once; a card in `processing` loses its executor after `limit` seconds."""
+        self._play("@sweep", str(limit))
+
+    def start_daemon(self) -> None:
+        """Let a daemon start: what is in `processing` loses its executor, and `daemon status` names the process of this test."""
+        self._play("@start")
+        (self.database.parent / "daemon.pid").write_text(str(os.getpid()))
+
+    def stop_daemon(self) -> None:
+        """Let the daemon stop."""
+        (self.database.parent / "daemon.pid").unlink(missing_ok=True)
+
+    def add_project(self, name: str, *, worktrees: bool = True, aliases: str = "") -> Path:
+        """Add a project and return its folder."""
+        folder = self.folder / "projects" / name
+        self._play("@project", name, str(folder), "yes" if worktrees else "no", aliases)
+        return folder
+
+    def open(self, number: int) -> None:
+        """Let a person open a card in the board: without worktrees this starts an agent on a blocked one."""
+        self._play("@open", str(number))
+
+    def _play(self, *argv: str) -> None:
+        done = self._run([str(self._person / "ty"), *argv], "")
+        assert done.exit == 0, done.stderr
+
+    def _run(self, command: Sequence[str], input: str) -> Answer:
+        environment = {**os.environ, **self.env, "HOME": str(self.home)}
+        environment.pop("XDG_CONFIG_HOME", None)
+        done = subprocess.run(
+            command, env=environment, input=input, capture_output=True, text=True, check=False, timeout=60, errors="surrogateescape"
+        )
+        return Answer(done.stdout, done.stderr, done.returncode)
+
+    def _rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
+        if not self.database.exists():
+            return []
+        with closing(sqlite3.connect(self.database)) as connection:
+            connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(statement, values)]
+
+    def _write_program(self, program: Path, *, person: bool) -> None:
+        python = os.path.realpath(sys.executable)
+        package = str(Path(__file__).parent)
+        program.write_text(_PROGRAM.format(python=python, package=package, control=str(self._control), person=person))
+        program.chmod(0o755)
+
+    def _save(self) -> None:
+        for name, value in (("settings", self._settings), ("faults", [fault.told() for fault in self._faults])):
+            new = self._control / f"{name}.saved"
+            new.write_text(repr(value), encoding="utf-8", errors="surrogateescape")
+            new.rename(self._control / name)
+
+
+def _task(row: dict[str, Any]) -> Task:
+    names = Task.__slots__
+    return Task(**{**{name: row[name] for name in names}, "pinned": bool(row["pinned"])})
+
+
+def _call(record: dict[str, Any]) -> Call:
+    return Call(
+        number=record["call"],
+        argv=tuple(record["argv"]),
+        env=record["env"],
+        names=tuple(record["names"]),
+        cwd=record["cwd"],
+        pid=record["pid"],
+        parent=record["parent"],
+        group=record["group"],
+        stdin=record["stdin"],
+        started_at=record["started_at"],
+        ended_at=record.get("ended_at"),
+        exit=record.get("exit"),
+        hanging=tuple(record.get("hanging", ())),
+    )
