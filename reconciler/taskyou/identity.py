@@ -1,0 +1,112 @@
+"""Which program is TaskYou here, and which database is its own. It is recognised, not assumed: PyPI's `ty` is a type checker."""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from reconciler.taskyou import tasks
+from reconciler.taskyou.call import Answer
+from reconciler.taskyou.client import SECONDS, TaskYou
+from reconciler.taskyou.errors import BusyError, ForeignError, MissingError, TaskYouError, failure
+from reconciler.taskyou.text import shown
+from reconciler.values import frozen
+
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_~-]*")
+_UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag: (?:'.' in )?(-+[\w-]+)")
+_OTHERWISE = "name TaskYou's program in the settings (taskyou.cli; its installer also calls it `taskyou`)"
+
+
+@frozen
+class Identity:
+    """A TaskYou that was recognised. `fingerprint` stands for the program's file: as long as it is the same, so is the rest."""
+
+    program: str
+    version: str
+    database: str
+    fingerprint: str
+
+
+def database_of(configured: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Return TaskYou's database as an absolute path: what is configured, else WORKTREE_DB_PATH, else TaskYou's own."""
+    named = configured or environ.get("WORKTREE_DB_PATH") or "~/.local/share/task/tasks.db"
+    return os.path.abspath(_expanded(named, environ))
+
+
+def find_program(cli: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the absolute path of a program: a bare name is looked for on PATH. Raises MissingError."""
+    if "/" in cli:
+        path = os.path.abspath(_expanded(cli, environ))
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+        message = f"{path} is {'no program that can be started' if os.path.exists(path) else 'not there'}: {_OTHERWISE}"
+        raise MissingError(message)
+    found = shutil.which(cli, path=environ.get("PATH", os.defpath))
+    if found is None:
+        message = f"there is no program {cli!r} on PATH: install TaskYou, or {_OTHERWISE}"
+        raise MissingError(message)
+    return os.path.abspath(found)
+
+
+def fingerprint(program: str) -> str:
+    """Return what changes when a program is replaced: one look at its file. Empty when it is not there."""
+    try:
+        facts = os.stat(program)
+    except OSError:
+        return ""
+    return f"{program}:{facts.st_dev}:{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}"
+
+
+def recognise(cli: str, database: str, *, environ: Mapping[str, str] | None = None, timeout: float = SECONDS) -> Identity:
+    """Return who `cli` is, after two calls of it. Raises MissingError, ForeignError, or what a call of TaskYou raises.
+
+    The second call opens the database, and makes it when it is not there, as every call of TaskYou does.
+    """
+    program = find_program(cli, os.environ if environ is None else environ)
+    seen = fingerprint(program)
+    board = TaskYou(program, database, timeout, environ)
+    version = _version(program, board.ask("--version"))
+    answer = board.ask("list", "--all", "--json", "-n", "1", "--tag", "owf")
+    _check(program, version, answer)
+    return Identity(program, version, database, seen)
+
+
+def _version(program: str, answer: Answer) -> str:
+    lines = answer.stdout.splitlines()
+    if answer.status == 0 and len(lines) == 1 and _VERSION.fullmatch(lines[0].strip()):
+        return lines[0].strip()
+    raise _foreign(program, answer.stdout or answer.stderr)
+
+
+def _check(program: str, version: str, answer: Answer) -> None:
+    if answer.status == 0:
+        try:
+            tasks.items_of(tasks.value_of(answer.stdout))
+        except tasks.ShapeError:
+            raise _foreign(program, f"version {version}, whose list is no JSON") from None
+        return
+    lacks = _UNKNOWN_FLAG.search(answer.stderr)
+    if lacks is not None and answer.status == 1:
+        message = f"{program} ({version}) is too old: its list has no {lacks[1]}. Update TaskYou, or {_OTHERWISE}"
+        raise ForeignError(message)
+    trouble = failure(f"{Path(program).name} list", answer.status, answer.stderr)
+    if answer.status == 1 and (isinstance(trouble, BusyError) or (type(trouble) is TaskYouError and answer.stderr.startswith("Error: "))):
+        raise trouble
+    raise _foreign(program, answer.stderr or answer.stdout or f"version {version}")
+
+
+def _foreign(program: str, told: str) -> ForeignError:
+    """Say what a program looks like that is not TaskYou."""
+    told = told.strip()
+    if re.match(r"(?:ty|ruff|uv) \d", told) or "unrecognized subcommand" in told or "type checker" in told:
+        looks = f"Astral's type checker of the same name ({shown(told.splitlines()[0], 80)})"
+    else:
+        looks = f"something else ({shown(told.splitlines()[0], 80)})" if told else "something else, which prints nothing"
+    return ForeignError(f"{program} is not TaskYou but {looks}: {_OTHERWISE}")
+
+
+def _expanded(path: str, environ: Mapping[str, str]) -> str:
+    if path == "~" or path.startswith("~/"):
+        return (environ.get("HOME") or os.path.expanduser("~")) + path[1:]
+    return path
