@@ -204,7 +204,26 @@ class EndWait:
     tag: str
 
 
-Action = OpenCard | WriteCard | EndWait | Deploy | RemoveWorkflow | Arm | Advance | Disarm | Start | Assume | Claim | Edit | Send | Fulfil | Cancel | Kill | End | Postpone
+Action = (
+    OpenCard
+    | WriteCard
+    | EndWait
+    | Deploy
+    | RemoveWorkflow
+    | Arm
+    | Advance
+    | Disarm
+    | Start
+    | Assume
+    | Claim
+    | Edit
+    | Send
+    | Fulfil
+    | Cancel
+    | Kill
+    | End
+    | Postpone
+)
 
 
 @frozen
@@ -283,8 +302,8 @@ def change_of(action: Action) -> Change | None:
             return Change(symbol, "workflow", workflow.name, name, reason, workflow.source, before or None, revision.digest)
         case RemoveWorkflow(name, revision, reason, source):
             return Change("-", "workflow", name, "remove", reason, source, revision, None)
-        case Arm() | Advance() | Disarm():
-            return _change_of_schedule(action)
+        case Arm() | Advance() | Disarm() | OpenCard() | WriteCard():
+            return _change_beside_runs(action)
         case Start(run, _, reason):
             return Change("+", "run", run.name, "start", reason, run.source, None, {"incarnation": run.incarnation, "revision": run.revision.digest})
         case Assume(run):
@@ -302,10 +321,12 @@ def change_of(action: Action) -> Change | None:
         case Send(run, _, message, reason):
             what = f"signal {message['name']}" if message["type"] == "signal" else "tell"
             return Change(">", "run", run.name, what, reason, run.source, None, None)
-        case OpenCard() | WriteCard():
-            return _change_of_card(action)
         case Postpone() | Fulfil() | EndWait():
             return None
+
+
+def _change_beside_runs(action: Arm | Advance | Disarm | OpenCard | WriteCard) -> Change | None:
+    return _change_of_card(action) if isinstance(action, OpenCard | WriteCard) else _change_of_schedule(action)
 
 
 def _change_of_card(action: OpenCard | WriteCard) -> Change | None:

@@ -13,10 +13,8 @@ from reconciler.actions import (
     Deploy,
     Edit,
     End,
-    EndWait,
     Fulfil,
     Kill,
-    OpenCard,
     Plan,
     Postpone,
     RemoveWorkflow,
@@ -121,10 +119,6 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> set[str]:
                 case Send(run, number, message, reason):
                     if messages.remember(store, run.uid, number, message, now=now) and message["type"] == "signal":
                         events.add_event(store, run.place, f"run/{run.name}", "signal", f"{message['name']}: {reason}", now=now)
-                case OpenCard() if action.uid not in missed:
-                    cards.open_card(store, action, now=now)
-                case EndWait(tag):
-                    cards.mark_over(store, tag)
                 case Fulfil(request, outcome):
                     requests.request_handled(store, request, now=now, outcome=outcome)
                 case Postpone(run, reason, message, seconds):
@@ -132,6 +126,7 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> set[str]:
                     runs.hold(store, run.uid, reason, message, not_before=until)
                     if reason not in _NO_EVENT:
                         events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
+        cards.intend(store, actions, missed, now=now)
     return missed
 
 
@@ -293,8 +288,9 @@ def _origin(hands: Hands, run: ActiveRun) -> dict[str, Json]:
     found: dict[str, Json] = {}
     if "parent" in origin:
         found["parent"] = dict(origin["parent"])
-    if "schedule" in origin:
-        found["schedule"] = origin["schedule"]
+    for name in ("schedule", "card"):
+        if name in origin:
+            found[name] = origin[name]
     if "seed" in origin:
         found["seed"] = origin["seed"]
     if "memo_of" in origin:

@@ -11,7 +11,8 @@ from reconciler.model import Place
 from reconciler.plan.cards import is_closed_by_a_person
 from reconciler.relations import signal_fault
 from reconciler.state import Store, cards, events, messages, requests, runs, workflows
-from reconciler.taskyou.tasks import MOST_LISTED, Listed
+from reconciler.taskyou.client import MOST_LISTED
+from reconciler.taskyou.tasks import Listed
 
 WHO = "TaskYou"
 
@@ -33,8 +34,8 @@ def take_in(
                 removed(store, place, about, row["kind"], row["uid"], row["id"], cancels=cancels, now=now)
         elif status != row["seen"]:
             cards.seen(store, row["tag"], status, gone=False)
-            if row["wrote"].get("moving") != status and is_closed_by_a_person(status, row["wrote"]):
-                _closed(store, place, about, row, status, cancels=cancels, now=now)
+            if row["wrote"].get("moving") != status:
+                moved(store, place, about, row, status, cancels=cancels, now=now)
 
 
 def removed(store: Store, place: Place, about: str, kind: str, uid: str, number: int | None, *, cancels: bool, now: datetime) -> None:
@@ -44,7 +45,10 @@ def removed(store: Store, place: Place, about: str, kind: str, uid: str, number:
         _cancel(store, place, about, uid, f"its task #{number} was removed", now=now)
 
 
-def _closed(store: Store, place: Place, about: str, row: Mapping[str, Any], status: str, *, cancels: bool, now: datetime) -> None:
+def moved(store: Store, place: Place, about: str, row: Mapping[str, Any], status: str, *, cancels: bool, now: datetime) -> None:
+    """Take in that a card was found in another column than before: `row` has `kind`, `uid`, `id`, `tag`, `spec` and `wrote` of it."""
+    if not is_closed_by_a_person(status, row["wrote"]):
+        return
     if row["kind"] != APPROVAL:
         events.add_event(store, place, about, "task-closed", f"task #{row['id']} was moved to {status} on the board", now=now)
         if cancels:

@@ -16,7 +16,7 @@ from typing import Any
 
 from reconciler import boardnews
 from reconciler.backoff import next_try
-from reconciler.card import Board, Card, Says, place_tag, text_digest
+from reconciler.card import SCHEDULE, Board, Card, Says, place_tag, text_digest
 from reconciler.clock import Clock
 from reconciler.conditions import BOARD, Known
 from reconciler.config import TaskyouSettings
@@ -58,7 +58,14 @@ class Clerk:
     """Speaks with TaskYou for one process. Passes of that process share it."""
 
     def __init__(
-        self, data_dir: Path, settings: TaskyouSettings, clock: Clock, scope: Callable[[], str], interval: timedelta, say: Callable[[str], None], command: str
+        self,
+        data_dir: Path,
+        settings: TaskyouSettings,
+        clock: Clock,
+        scope: Callable[[], str],
+        interval: timedelta,
+        say: Callable[[str], None],
+        command: str,
     ) -> None:
         """Nothing is called before a card needs it. `interval` is how often people's doings are asked for, `say` tells of trouble."""
         self._data_dir, self._settings, self._clock, self._scope, self._interval = data_dir, settings, clock, scope, interval
@@ -66,6 +73,7 @@ class Clerk:
         self.wake: Callable[[], None] = lambda: None
         self.keeps = True  # what was found out of the program; who only plans keeps nothing
         self._known: dict[str, TaskYou] = {}
+        self._recognising = threading.Lock()
         self.asleep = "TY_OPENWORKFLOW_SYNC" in os.environ  # inside a hook of a call that one of us makes: that one goes on afterwards
         self._looked: datetime | None = None
         self._still: tuple[tuple[int, int, int], datetime | None] | None = None
@@ -122,15 +130,21 @@ class Clerk:
 
     def _came_back(self, store: Store, card: Card, outcome: Outcome) -> None:
         now = self._clock.now()
+        is_new = outcome.created and cards.number_of(store, card.place, card.object) is None
         cards.written(store, card, outcome.id, outcome.wrote, outcome.seen, gone=outcome.gone, now=now)
         about = _object(card)
         if card.trouble:
             conditions.save(store, [((card.place, about, BOARD), None)])
             events.add_event(store, card.place, about, "resolved", "was task-not-synced", now=now)
-        if outcome.created:
-            events.add_event(store, card.place, about, "task-created", f"task #{outcome.id}: {title_of(card.spec['title'], otherwise=card.object)}", now=now)
+        if is_new:
+            events.add_event(
+                store, card.place, about, "task-created", f"task #{outcome.id}: {title_of(card.spec['title'], otherwise=card.object)}", now=now
+            )
         if outcome.gone:
             boardnews.removed(store, card.place, about, card.kind, card.uid, outcome.id, cancels=self.board.cancels, now=now)
+        elif outcome.seen != card.seen and card.kind != SCHEDULE and not card.over:
+            row = {"kind": card.kind, "uid": card.uid, "id": outcome.id, "tag": card.tag, "spec": card.spec, "wrote": outcome.wrote}
+            boardnews.moved(store, card.place, about, row, outcome.seen, cancels=self.board.cancels, now=now)
         for note in outcome.notes:
             events.add_event(store, card.place, about, "task-not-synced", note, now=now)
 
@@ -155,8 +169,8 @@ class Clerk:
             return  # unknown: nothing follows from it
         asked: _Asked = done.errand.about
         under_way = {key[1] for key, _ in self.errands.under_way() if isinstance(key, tuple) and key[0] == "card"}
-        assert asked.place is not None  # noqa: S101
-        assert asked.began_at is not None  # noqa: S101
+        assert asked.place is not None
+        assert asked.began_at is not None
         rows = [row for row in cards.placed(store, asked.database, asked.place) if row["tag"] not in under_way]
         boardnews.take_in(store, asked.place, rows, done.value, asked.began_at, cancels=self.board.cancels, now=self._clock.now())
 
@@ -171,7 +185,12 @@ class Clerk:
             return []
         now = self._clock.now()
         self._look_about(store, now=now)
-        if not (eager or flush) and self._still is not None and self._still[0] == store.version() and (self._still[1] is None or now < self._still[1]):
+        if (
+            not (eager or flush)
+            and self._still is not None
+            and self._still[0] == store.version()
+            and (self._still[1] is None or now < self._still[1])
+        ):
             return [] if self._still[1] is None else [self._still[1]]
         known = list(cards.unsettled(store).values())
         ready = [replace(card, next_at=None if eager else card.next_at, written_at=None if eager or flush else card.written_at) for card in known]
@@ -192,7 +211,16 @@ class Clerk:
         tags = [card.tag, place_tag(self._scope_of(store, card.place), card.place), *card.spec["tags"]]
         mine = frozenset({*texts, text_digest(title_of(says.title, otherwise=card.object)), text_digest(body_of(says.body))})
         order = Order(
-            tags, card.id, says, card.spec["project"] or "personal", card.spec["type"], card.wrote, mine, tuple(card.spec["blocks"]), card.over
+            tags,
+            card.id,
+            says,
+            card.spec["project"] or "personal",
+            card.spec["type"],
+            card.wrote,
+            mine,
+            tuple(card.spec["blocks"]),
+            card.over,
+            bool(card.spec.get("adopt")),
         )
         token = digest_of([card.now, says.title, says.body, says.status, says.pinned])
 
@@ -238,11 +266,12 @@ class Clerk:
 
     def _taskyou(self, database: str) -> TaskYou:
         """Return TaskYou with a database; it is recognised once by each process. Raises TaskYouError."""
-        if database not in self._known:
-            program = recognise(self._settings.cli, database).program
-            marked = {**os.environ, leftovers.MARK: str(self._data_dir), leftovers.PROGRAM: program}
-            self._known[database] = TaskYou(program, database, environ=marked)
-        return self._known[database]
+        with self._recognising:
+            if database not in self._known:
+                program = recognise(self._settings.cli, database).program
+                marked = {**os.environ, leftovers.MARK: str(self._data_dir), leftovers.PROGRAM: program}
+                self._known[database] = TaskYou(program, database, environ=marked)
+            return self._known[database]
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -268,4 +297,3 @@ class Clerk:
 def _object(card: Card) -> str:
     """Return what the events and conditions of a card are about: the run, also for its approvals."""
     return f"run/{card.spec['run']}" if card.kind == "approval" else card.object
-

@@ -10,11 +10,11 @@ from typing import Any
 
 from reconciler import follow, manifests
 from reconciler.actions import Plan
+from reconciler.called import called
 from reconciler.clerk import Clerk
 from reconciler.clock import Clock
 from reconciler.compute import Progress
 from reconciler.config import Settings
-from reconciler.called import called
 from reconciler.digest import Json
 from reconciler.errands import Errands
 from reconciler.errors import DamagedStateError, InvalidError, RejectedError, UsageError
@@ -32,9 +32,7 @@ from reconciler.recorded import ActiveRun
 from reconciler.relations import input_fault
 from reconciler.secret import resolve
 from reconciler.state import NAME, Store, marks, places, runs, workflows
-from reconciler.unavailable import with_remarks
 from reconciler.values import replace
-
 
 _SLOW = 2.0
 
@@ -110,8 +108,8 @@ class Service(Keeping):
             tree=tree,
         )
         if folder == self.local:
-            return [with_remarks(one) for one in self._loader(folder, options._replace(local=True)).load_local()] if folder.is_dir() else []
-        desired = with_remarks(self._loader(folder, options).load())
+            return list(self._loader(folder, options._replace(local=True)).load_local()) if folder.is_dir() else []
+        desired = self._loader(folder, options).load()
         if self.project is not None and desired.place.project != self.project:
             message = f"{folder} is project {desired.place.project!r}, not {self.project!r}"
             raise UsageError(message)

@@ -54,7 +54,6 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime, kno
         message = "its journal, input and output are gone, as `keep` says; that it has run is remembered"
     started_at = facts["started_at"] or (history.started_at if history is not None else None)
     overdue = completed_at is None and due_at is not None and due_at < _text(now)
-    task = decode_json(facts["facts"]).get("task")
     return {
         "format_version": FORMAT,
         "id": facts["name"],
@@ -71,7 +70,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime, kno
         "started_at": started_at,
         "completed_at": completed_at,
         "conditions": run_conditions(facts, status, reason, message, completed_at, known),
-        "task_id": task.get("id") if isinstance(task, dict) else None,
+        "task_id": facts["task_id"],
         "metadata": {
             "uid": facts["uid"],
             "project": facts["project"],

@@ -7,32 +7,45 @@ from typing import Any
 from reconciler.actions import Action, Arm, EndWait, OpenCard, Start, WriteCard
 from reconciler.card import AGENTS, APPROVAL, CLOSED, LINK, RUN, SCHEDULE, Board, Card, Says, tag_of
 from reconciler.compute import Gone, LetGo, Live, Observation, OpenApproval, Unclaimed
-from reconciler.digest import digest_of, uid_of
-from reconciler.model import Place
+from reconciler.digest import Json, digest_of, uid_of
 from reconciler.plan.cardtext import says
 from reconciler.recorded import ActiveRun, Recorded
+from reconciler.values import replace
 
 # A card whose column stays is written again only after this long: what happens in between is gathered.
 QUIET = timedelta(seconds=10)
 
 
+def with_cards(actions: Sequence[Action], recorded: Recorded, board: Board | None) -> list[Action]:
+    """Return actions with a card for each run and schedule that shall have one. A run says so in its origin, which outlives this database."""
+    found: list[Action] = []
+    for action in actions if board is not None else ():
+        if isinstance(action, Start):
+            run, card = with_card(action.run, board)  # type: ignore[arg-type]
+            found += [replace(action, run=run), *([] if card is None else [card])]
+        elif isinstance(action, Arm) and action.verb == "create":
+            found += [action, *_card_of_schedule(action, recorded.scope, board)]  # type: ignore[arg-type]
+        else:
+            found.append(action)
+    return found if board is not None else list(actions)
+
+
+def with_card(run: ActiveRun, board: Board) -> tuple[ActiveRun, OpenCard | None]:
+    """Return a run that was not asked for yet, and its card if it shall have one."""
+    card = card_of(run, board)
+    if card is None:
+        return run, None
+    told = {"tag": card.tag, "kind": card.kind, "database": card.database, "id": card.number, "spec": dict(card.spec)}
+    return replace(run, origin={**run.origin, "card": told}), card
+
+
 def decide_cards(
-    actions: Iterable[Action], active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mapping[str, Observation], board: Board | None, *, now: datetime
+    active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mapping[str, Observation], board: Board | None, *, now: datetime
 ) -> list[Action]:
-    """Return what is to be decided and written of cards, after the other `actions` of a plan."""
+    """Return what is to be decided of approvals, and written of cards."""
     if board is None:
         return []
-    found: list[Action] = []
-    for action in actions:
-        opened = None
-        if isinstance(action, Start):
-            opened = card_of(action.run, board)
-        elif isinstance(action, Arm) and action.verb == "create":
-            opened = _card_of_schedule(action, recorded.scope, board)
-        if opened is not None:
-            found.append(opened)
-    found += _approvals(active, recorded, seen, board)
-    return found + list(due_cards(recorded.cards.values(), board, now=now))
+    return [*_approvals(active, recorded, seen, board), *due_cards(recorded.cards.values(), board, now=now)]
 
 
 def card_of(run: ActiveRun, board: Board) -> OpenCard | None:
@@ -57,14 +70,14 @@ def card_of(run: ActiveRun, board: Board) -> OpenCard | None:
     return OpenCard(run.place, about, RUN, run.uid, tag_of(run.uid), board.database, spec, run.source, again=run.incarnation > 1)
 
 
-def _card_of_schedule(action: Arm, scope: str, board: Board) -> OpenCard | None:
+def _card_of_schedule(action: Arm, scope: str, board: Board) -> list[OpenCard]:
     """A schedule has one card, unless its runs shall have none."""
     if not (board.auto and board.present) or action.schedule.spec["run"].get("task") is False:
-        return None
+        return []
     uid = uid_of(scope, action.place.project, action.place.environment, f"schedule/{action.schedule.name}", 1)
     spec = {"title": f"Schedule {action.schedule.name}", "project": board.project, "type": "code", "tags": [], "blocks": [], "explicit": False}
     about = f"schedule/{action.schedule.name}"
-    return OpenCard(action.place, about, SCHEDULE, uid, tag_of(uid), board.database, spec, action.schedule.source)
+    return [OpenCard(action.place, about, SCHEDULE, uid, tag_of(uid), board.database, spec, action.schedule.source)]
 
 
 def approval_tag(uid: str, approval: OpenApproval) -> str:
@@ -85,16 +98,18 @@ def _approvals(active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mappin
         for tag, one in open_ones.items():
             if board.present and tag not in recorded.approvals:
                 found.append(_card_of_approval(run, tag, one, board))
-    for card in recorded.cards.values():
-        if card.kind == APPROVAL and card.extra == "" and card.tag not in waited_for.get(card.uid, {card.tag}):
-            found.append(EndWait(card.tag))
-    return found
+    over = [
+        card.tag
+        for card in recorded.cards.values()
+        if card.kind == APPROVAL and card.extra == "" and card.tag not in waited_for.get(card.uid, {card.tag})
+    ]
+    return [*found, *map(EndWait, over)]
 
 
 def _card_of_approval(run: ActiveRun, tag: str, approval: OpenApproval, board: Board) -> OpenCard:
     task = run.facts.get("task")
     project = task.get("project") if isinstance(task, dict) else None
-    spec = {
+    spec: dict[str, Json] = {
         "title": approval.title,
         "description": approval.description,
         "signal": approval.signal,
@@ -122,7 +137,11 @@ def due_cards(cards: Iterable[Card], board: Board, *, now: datetime) -> Iterable
 
 def quiet_until(cards: Iterable[Card], board: Board, *, now: datetime) -> Sequence[datetime]:
     """Return when cards whose text is written later are due."""
-    return [card.written_at + QUIET for card in cards if card.written_at is not None and card.basis != card.now and _is_quiet(card, says(card, board), now=now)]
+    return [
+        card.written_at + QUIET
+        for card in cards
+        if card.written_at is not None and card.basis != card.now and _is_quiet(card, says(card, board), now=now)
+    ]
 
 
 def _is_quiet(card: Card, wanted: Says, *, now: datetime) -> bool:

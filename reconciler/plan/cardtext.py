@@ -86,7 +86,10 @@ def _approval(card: Card, board: Board) -> Says:
     over = card.over
     lines = [*([spec["description"], ""] if spec.get("description") else []), f"Run {spec['run']} waits for this approval."]
     if over:
-        lines = [*lines[:-1], f"Run {spec['run']} does not wait for this approval any more: it was answered in another way, or the run went on or ended without it."]
+        lines = [
+            *lines[:-1],
+            f"Run {spec['run']} does not wait for this approval any more: it was answered in another way, or the run went on or ended without it.",
+        ]
     else:
         until = f" It waits until {spec['until']}." if spec.get("until") else ""
         lines += [

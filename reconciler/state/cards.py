@@ -1,15 +1,16 @@
 """Cards in TaskYou as they are remembered."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
-from reconciler.actions import OpenCard
+from reconciler.actions import Action, EndWait, OpenCard
 from reconciler.card import APPROVAL, LINK, RUN, SCHEDULE, Card
 from reconciler.digest import Json
 from reconciler.instants import stamp
 from reconciler.journal import decode_json, encode_json
-from reconciler.model import Place
+from reconciler.model import Place, Source
 from reconciler.state.store import Store
 
 NEVER = "9999"
@@ -77,6 +78,15 @@ def _card(row: Sequence[Any]) -> Card:
     )
 
 
+def intend(store: Store, actions: Iterable[Action], missed: AbstractSet[str], *, now: datetime) -> None:
+    """Commit what a plan has for cards, in the transaction that asks for runs; not for those that were `missed`."""
+    for action in actions:
+        if isinstance(action, OpenCard) and action.uid not in missed:
+            open_card(store, action, now=now)
+        elif isinstance(action, EndWait):
+            store.db.execute("UPDATE cards SET extra = 'over' WHERE tag = :tag", {"tag": action.tag})
+
+
 def open_card(store: Store, card: OpenCard, *, now: datetime) -> None:
     """Decide that something has a card, before any is made. A run that is run again goes on with the card that it has."""
     store.db.execute(
@@ -102,9 +112,28 @@ def open_card(store: Store, card: OpenCard, *, now: datetime) -> None:
     )
 
 
-def mark_over(store: Store, tag: str) -> None:
-    """Remember that what a card waits for is over."""
-    store.db.execute("UPDATE cards SET extra = 'over' WHERE tag = :tag", {"tag": tag})
+def put_back(store: Store, *, now: datetime) -> None:
+    """Bring back, in a new database, the cards that runs say they have: looked up once more, and made only where somebody asked for one.
+
+    A run that was run again goes on with the card of the first incarnation that had one.
+    """
+    rows = store.db.execute(
+        """
+        SELECT project, environment, name, uid, json_extract(origin, '$.card')
+          FROM runs
+         WHERE json_extract(origin, '$.card') IS NOT NULL AND collected_at IS NULL AND deleted_at IS NULL
+         ORDER BY project, environment, name, incarnation
+        """
+    ).fetchall()
+    first: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for project, environment, name, uid, text in rows:
+        told = decode_json(text)
+        card = first.setdefault((project, environment, name), told)
+        spec = told["spec"] if told["spec"].get("explicit") else {**told["spec"], "adopt": True}
+        opened = OpenCard(
+            Place(project, environment), f"run/{name}", card["kind"], uid, card["tag"], card["database"], spec, Source("", 0), card["id"]
+        )
+        open_card(store, opened, now=now)
 
 
 def about_to_write(store: Store, tag: str, texts: Sequence[str], status: str) -> None:
@@ -216,7 +245,8 @@ def of_number(store: Store, number: int) -> list[dict[str, Any]]:
     """Return what the cards of a number are about: `place`, `object`, `kind`, `uid`, `spec`; there is one for each database."""
     rows = store.db.execute("SELECT project, environment, object, kind, uid, spec, database FROM cards WHERE id = :id", {"id": number})
     return [
-        {"place": Place(row[0], row[1]), "object": row[2], "kind": row[3], "uid": row[4], "spec": decode_json(row[5]), "database": row[6]} for row in rows
+        {"place": Place(row[0], row[1]), "object": row[2], "kind": row[3], "uid": row[4], "spec": decode_json(row[5]), "database": row[6]}
+        for row in rows
     ]
 
 
@@ -228,7 +258,9 @@ def approvals_of(store: Store, uids: Iterable[str]) -> dict[str, int | None]:
 
 def next_dues(store: Store) -> list[datetime]:
     """Return when cards that could not be written are tried again."""
-    rows = store.db.execute("SELECT next_at FROM cards INDEXED BY cards_unsettled WHERE NOT settled AND next_at IS NOT NULL AND next_at <> ?", (NEVER,))
+    rows = store.db.execute(
+        "SELECT next_at FROM cards INDEXED BY cards_unsettled WHERE NOT settled AND next_at IS NOT NULL AND next_at <> ?", (NEVER,)
+    )
     return [datetime.fromisoformat(row[0]) for row in rows]
 
 

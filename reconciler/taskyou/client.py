@@ -16,7 +16,7 @@ from reconciler.taskyou.tasks import Dependencies, Listed, ShapeError, Task
 
 SECONDS = 60.0  # its hooks are waited for, 30 s each; a locked database takes it 25 s
 COLUMNS = ("backlog", "blocked", "done", "archived")
-_ALL = "10000"
+MOST_LISTED = 10_000
 _EDGE_IS_THERE = "UNIQUE constraint failed: task_dependencies"
 _EDGE_IS_NOT_THERE = "dependency not found"
 T = TypeVar("T")
@@ -47,7 +47,9 @@ class TaskYou:
 
     def find(self, tag: str) -> list[Listed]:
         """Return the tasks with a tag, whatever their status; not those in the trash."""
-        return self._json(lambda value: [tasks.listed(item) for item in tasks.items_of(value)], "list", "--all", "--json", "-n", _ALL, "--tag", tag)
+        return self._json(
+            lambda value: [tasks.listed(item) for item in tasks.items_of(value)], "list", "--all", "--json", "-n", str(MOST_LISTED), "--tag", tag
+        )
 
     def show(self, id: int) -> Task:
         """Return one task, also when it is in the trash. Raises GoneError."""

@@ -4,11 +4,13 @@ import contextlib
 import os
 import signal
 from pathlib import Path
-from time import monotonic, sleep
+from select import select
+from time import monotonic
 
 MARK = "TY_OPENWORKFLOW_CALL"
 PROGRAM = "TY_OPENWORKFLOW_PROGRAM"
 _SECONDS = 5.0
+_STEP = 0.005
 _WORDS = 4
 
 
@@ -24,7 +26,7 @@ def end_leftovers(mark: str) -> None:
                 os.kill(pid, signal.SIGKILL)
         if monotonic() > end:
             return
-        sleep(0.005)
+        select((), (), (), _STEP)
 
 
 def _marked(mark: str) -> list[int]:

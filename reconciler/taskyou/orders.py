@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.card import ARCHIVED, BACKLOG, BLOCKED, CLOSED, Says, text_digest
 from reconciler.digest import Json
-from reconciler.taskyou.client import Listed, Task, TaskYou
+from reconciler.taskyou.client import TaskYou
+from reconciler.taskyou.tasks import Listed, Task
 from reconciler.taskyou.text import body_of, title_of
 from reconciler.values import frozen, made, mutable, replace
 
@@ -19,7 +20,8 @@ MayMove = Callable[[str, Mapping[str, Json], str], bool]
 class Order:
     """One card and what it shall say. `tags` has its own tag first, then that of its place; `ours` are digests of texts that are surely ours.
 
-    `id` is None until the card is known to be there. `wrote` is what we last wrote, and in `moving` the column that an earlier try may have put it into. `over`: what it is about has ended.
+    `id` is None until the card is known to be there. `wrote` is what we last wrote, and in `moving` the column that an earlier try may have put it into.
+    `over`: what it is about has ended. `adopts`: only one that is there is written, none is made.
     """
 
     tags: Sequence[str]
@@ -31,6 +33,7 @@ class Order:
     ours: frozenset[str]
     blocks: Sequence[int] = ()
     over: bool = False
+    adopts: bool = False
 
 
 @mutable
@@ -50,7 +53,7 @@ def carry_out(taskyou: TaskYou, order: Order, may_move: MayMove) -> Outcome:
     order = _cleaned(order)
     listed = _find(taskyou, order)
     if listed is None:
-        if order.id is not None:
+        if order.id is not None or order.adopts:
             return Outcome(order.id, dict(order.wrote), gone=True)
         return _create(taskyou, order, may_move)
     done = Outcome(listed.id, {"status": BACKLOG, **order.wrote}, seen=listed.status)
