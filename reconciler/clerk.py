@@ -6,7 +6,7 @@ data folder at a time has the board. What a person does there is a request like 
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -31,7 +31,7 @@ from reconciler.state import Store, cards, conditions, events, workflows
 from reconciler.taskyou import leftovers
 from reconciler.taskyou.client import TaskYou
 from reconciler.taskyou.errors import BusyError as BoardBusyError
-from reconciler.taskyou.errors import ForeignError, MissingError, RefusedError
+from reconciler.taskyou.errors import ForeignError, MissingError, RefusedError, TaskYouError
 from reconciler.taskyou.identity import database_of, recognise
 from reconciler.taskyou.orders import Order, Outcome, carry_out
 from reconciler.taskyou.presence import may_be_there
@@ -261,6 +261,17 @@ class Clerk:
         """Return what a place's tag is made of: like uids, the same after a loss of the data folder where there is a lineage."""
         known = workflows.place_known(store, place)
         return known[0] if known is not None and known[0] else self._scope()
+
+    def trash(self, made: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
+        """Put cards into TaskYou's trash; returns those for which it did not work, with why. Waits for it; no lock of a pass may be held."""
+        left: list[tuple[Mapping[str, Any], str]] = []
+        for card in made:
+            try:
+                with self._at_work():
+                    self._taskyou(card["database"]).trash(card["id"])
+            except TaskYouError as error:
+                left.append((card, str(error)))
+        return left
 
     # In threads
 

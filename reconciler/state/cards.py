@@ -243,11 +243,28 @@ def numbers(store: Store) -> dict[tuple[str, str, str], int]:
 
 def of_number(store: Store, number: int) -> list[dict[str, Any]]:
     """Return what the cards of a number are about: `place`, `object`, `kind`, `uid`, `spec`; there is one for each database."""
-    rows = store.db.execute("SELECT project, environment, object, kind, uid, spec, database FROM cards WHERE id = :id", {"id": number})
+    rows = store.db.execute(
+        "SELECT project, environment, object, kind, uid, spec, database FROM cards WHERE id = :id ORDER BY created_at DESC", {"id": number}
+    )
     return [
         {"place": Place(row[0], row[1]), "object": row[2], "kind": row[3], "uid": row[4], "spec": decode_json(row[5]), "database": row[6]}
         for row in rows
     ]
+
+
+def made(store: Store, uids: Iterable[str], schedules: Iterable[tuple[Place, str]]) -> list[dict[str, Any]]:
+    """Return the cards that were made for some runs, their approvals and some schedules: `tag`, `object`, `database`, `id`."""
+    statement = "SELECT tag, object, database, id FROM cards WHERE NOT gone AND kind <> 'link' AND "
+    rows = [row for uid in uids for row in store.db.execute(f"{statement} uid = :uid", {"uid": uid})]
+    for place, name in schedules:
+        names = {"project": place.project, "environment": place.environment, "object": f"schedule/{name}"}
+        rows += store.db.execute(f"{statement} project = :project AND environment = :environment AND object = :object", names)
+    return [dict(zip(("tag", "object", "database", "id"), row, strict=True)) for row in rows]
+
+
+def remove(store: Store, tags: Iterable[str]) -> None:
+    """Forget cards that are not on the board any more."""
+    store.db.executemany("DELETE FROM cards WHERE tag = :tag", [{"tag": tag} for tag in tags])
 
 
 def approvals_of(store: Store, uids: Iterable[str]) -> dict[str, int | None]:

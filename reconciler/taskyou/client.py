@@ -5,6 +5,7 @@ Nothing here hands a task to an agent: `queued` and `processing` are refused, an
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -78,6 +79,11 @@ class TaskYou:
     def pin(self, id: int, *, on: bool = True) -> None:
         """Pin a task, or take its pin away."""
         self._run("pin", str(id), *([] if on else ["--unpin"]))
+
+    def trash(self, id: int) -> None:
+        """Put a task into the trash, from where TaskYou purges it after two weeks. One that is there already stays there."""
+        with suppress(GoneError):
+            self._run("delete", str(id), "--force")
 
     def dependencies(self, id: int) -> Dependencies:
         """Return what a task waits for and what waits for it. Where the text can be read in two ways, this errs towards more."""
