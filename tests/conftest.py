@@ -1,11 +1,13 @@
 """What every folder of tests may ask for."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.site import Site
+from tests.support.taskyou.board import Board
 
 
 @pytest.fixture
@@ -14,3 +16,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def board(site: Site, tmp_path: Path) -> Board:
+    """Return a TaskYou board whose program `site` finds on PATH."""
+    made = Board.install(tmp_path, home=site.home)
+    site.cli = replace(site.cli, env={**site.cli.env, **made.env})
+    return made

@@ -79,7 +79,7 @@ _SINCE = ("complete", "trash", "restore", "plugins dir", "plugins list", "plugin
 def run(call: Call, argv: list[str]) -> None:
     """Carry out one command line."""
     if argv in (["--version"], ["-v"]):
-        call.answer.say(str(call.settings.get("version", "0.3.24")))
+        call.answer.say("0.2.0" if call.settings.get("old") else call.settings.get("version", "0.3.24"))
         return
     name, rest = _command(call, argv)
     place, command = COMMANDS[name]
