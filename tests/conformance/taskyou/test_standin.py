@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.taskyou import faults
-from tests.support.taskyou.board import Board, Edge
+from tests.support.taskyou.board import Board
+from tests.support.taskyou.records import Edge
 
 
 @pytest.fixture
