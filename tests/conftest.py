@@ -19,8 +19,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def board(site: Site, tmp_path: Path) -> Board:
-    """Return a TaskYou board whose program `site` finds on PATH."""
+def board(site: Site, tmp_path: Path) -> Iterator[Board]:
+    """Return a TaskYou board whose program `site` finds on PATH; whatever it still runs ends with the test."""
     made = Board.install(tmp_path, home=site.home)
     site.cli = replace(site.cli, env={**site.cli.env, **made.env})
-    return made
+    yield made
+    made.close()

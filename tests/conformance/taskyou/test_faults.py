@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,10 @@ for argv in (["create", "--json", "--tags", "owf-a", "--", "T"], ["status", "1",
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Board:
-    return Board.install(tmp_path)
+def board(tmp_path: Path) -> Iterator[Board]:
+    made = Board.install(tmp_path)
+    yield made
+    made.close()
 
 
 def ty(board: Board, *argv: str, timeout: float = 60) -> subprocess.CompletedProcess[bytes]:
@@ -113,6 +115,17 @@ def test_a_hanging_call_and_its_child_outlive_every_signal_that_can_be_ignored(b
     assert process.stdout is not None
     assert process.stdout.read() == b""
     process.stdout.close()
+
+
+def test_what_still_hangs_ends_with_the_board(board: Board) -> None:
+    board.set_fault(faults.hanging())
+    with subprocess.Popen([str(board.program), "list"], env=environment(board), stdout=subprocess.DEVNULL) as process:
+        until(lambda: bool(board.calls()) and len(board.calls()[0].hanging) == 2)
+
+        board.close()
+
+    assert process.returncode == -signal.SIGKILL
+    until(lambda: {_state(pid) for pid in board.calls()[0].hanging} <= {"", "Z"})
 
 
 @pytest.mark.parametrize(("when", "cards"), [("before", 0), ("after", 1)])

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from tests.support.taskyou.records import Edge
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Board:
-    return Board.install(tmp_path)
+def board(tmp_path: Path) -> Iterator[Board]:
+    made = Board.install(tmp_path)
+    yield made
+    made.close()
 
 
 def ty(board: Board, *argv: str | bytes) -> subprocess.CompletedProcess[bytes]:
@@ -63,6 +66,27 @@ def test_hostile_text_arrives_as_it_was_sent(board: Board, text: str) -> None:
 
     assert (shown(board, number)["title"], shown(board, number)["body"]) == (title, text)
     assert (board.task(number).title, board.task(number).body) == (title, text)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("status 1", "accepts 2 arg(s), received 1"),
+        ("create a b", "accepts at most 1 arg(s), received 2"),
+        ("list -n x", 'invalid argument "x" for "-n, --limit" flag: strconv.ParseInt: parsing "x": invalid syntax'),
+        ("update 1 --title", "flag needs an argument: --title"),
+        ("list -z", "unknown shorthand flag: 'z' in -z"),
+        ("create --dangerously", "unknown flag: --dangerously"),
+        ("block 1", 'required flag(s) "by" not set'),
+    ],
+)
+def test_a_wrong_command_line_is_told_before_and_after_the_usage(board: Board, line: str, text: str) -> None:
+    done = ty(board, *line.split())
+
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().startswith(f"Error: {text}\nUsage:\n")
+    assert done.stderr.decode().endswith(f"\nError: {text}\n")
+    assert not board.database.exists()
 
 
 def test_text_that_is_no_utf_8_is_kept_and_shown_with_replacements(board: Board) -> None:

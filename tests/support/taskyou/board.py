@@ -14,12 +14,13 @@ The fixture `board` installs it for a `site`:
 import itertools
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,14 @@ class Board:
             yield
             connection.execute("ROLLBACK")
 
+    def close(self) -> None:
+        """Kill what still runs of this program: what hangs, or is slow."""
+        for call in self.calls():
+            for pid in {call.pid, *call.hanging} if call.exit is None else ():
+                if _environment(pid).get("WORKTREE_DB_PATH") == str(self.database):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
     # Other people
 
     def person(self, *argv: str, input: str = "") -> Answer:
@@ -230,3 +239,12 @@ class Board:
             new = self._control / f"{name}.saved"
             new.write_text(repr(value), encoding="utf-8", errors="surrogateescape")
             new.rename(self._control / name)
+
+
+def _environment(pid: int) -> dict[str, str]:
+    """Return the environment of a process, nothing if it is gone."""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    return dict(os.fsdecode(entry).partition("=")[::2] for entry in entries)
