@@ -7,7 +7,7 @@ from importlib import import_module
 from .answer import FailedError, styled
 from .flags import Command, Flag, parse
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .call import Call
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

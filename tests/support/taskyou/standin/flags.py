@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .answer import twice
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
