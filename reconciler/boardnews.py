@@ -22,7 +22,7 @@ def take_in(
 ) -> None:
     """Compare the cards of a place, `rows` of what is remembered, with what TaskYou listed from `began_at` on, inside the transaction of the caller.
 
-    A card that is not listed was removed by a person, unless the list may be cut, or the card was made after it.
+    A card that is not listed is looked for by its own tag: it was removed by a person, or moved to another project.
     """
     there = {one.id: one.status for one in listed}
     for row in rows:
@@ -30,10 +30,9 @@ def take_in(
         status = there.get(row["id"])
         if status is None:
             if len(listed) < MOST_LISTED and row["written_at"] is not None and row["written_at"] < stamp(began_at):
-                cards.seen(store, row["tag"], "", gone=True)
-                removed(store, place, about, row["kind"], row["uid"], row["id"], cancels=cancels, now=now)
+                cards.look_again(store, row["tag"])
         elif status != row["seen"]:
-            cards.seen(store, row["tag"], status, gone=False)
+            cards.seen(store, row["tag"], status)
             if row["wrote"].get("moving") != status:
                 moved(store, place, about, row, status, cancels=cancels, now=now)
 

@@ -213,12 +213,14 @@ def placed(store: Store, database: str, place: Place) -> list[dict[str, Any]]:
     return [{**row, "spec": decode_json(row["spec"]), "wrote": decode_json(row["wrote"])} for row in found]
 
 
-def seen(store: Store, tag: str, status: str, *, gone: bool) -> None:
-    """Remember what a card was seen to be; one that was moved is looked at again."""
-    store.db.execute(
-        "UPDATE cards SET seen = :seen, gone = :gone, settled = settled OR :gone, basis = '' WHERE tag = :tag",
-        {"seen": status, "gone": gone, "tag": tag},
-    )
+def seen(store: Store, tag: str, status: str) -> None:
+    """Remember in which column a card was seen; it is looked at again."""
+    store.db.execute("UPDATE cards SET seen = :seen, basis = '' WHERE tag = :tag", {"seen": status, "tag": tag})
+
+
+def look_again(store: Store, tag: str) -> None:
+    """Remember that a card is to be looked for."""
+    store.db.execute("UPDATE cards SET basis = '', written_at = NULL WHERE tag = :tag AND basis <> ''", {"tag": tag})
 
 
 def settle(store: Store, tag: str) -> None:

@@ -74,10 +74,12 @@ def _cleaned(order: Order) -> Order:
 
 
 def _find(taskyou: TaskYou, order: Order) -> Listed | None:
-    """Return the card of an order; of several (a tag that was copied) the one that we know, else the oldest."""
+    """Return the card of an order; of several (a tag that was copied) the one that we know, else the oldest.
+
+    One that a person moved to another project has another number than before.
+    """
     found = taskyou.find(order.tags[0])
-    known = [one for one in found if one.id == order.id]
-    return known[0] if known else min(found, key=lambda one: one.id, default=None) if order.id is None else None
+    return next((one for one in found if one.id == order.id), min(found, key=lambda one: one.id, default=None))
 
 
 def _create(taskyou: TaskYou, order: Order, may_move: MayMove) -> Outcome:

@@ -47,8 +47,6 @@ def test_delete_all_puts_cards_into_the_trash_and_says_which_are_left(site: Site
     site.start("good", "echo", input="hello")
     site.pass_("--wait")
     [card] = board.tasks()
-    (site.folder / "run-good.yaml").unlink()
-    (site.folder / "workflow-echo.yaml").unlink()
     board.set_fault(faults.locked(0.1).on("delete"))
 
     left = site.cli.run("--project", "default", "delete", "--all", "--yes", expect=1)
