@@ -33,7 +33,7 @@ def gated(site: Site, board: Board, policy: str = "ignore") -> int:
 
 
 def events(site: Site) -> list[str]:
-    return [one["reason"] for one in site.cli.run("events", "--json").json["events"]]
+    return [one["reason"] for one in site.cli.run("events", "--json").json]
 
 
 DOINGS = {
