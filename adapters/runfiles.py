@@ -226,6 +226,7 @@ def _approvals(history: History) -> tuple[OpenApproval, ...]:
             call.request["approval"].get("description", ""),
             call.request_seq,
             instant(call.until),
+            history.attempt,
         )
         for call in history.open_approvals()
     )
