@@ -48,7 +48,7 @@ def test_a_program_that_is_killed_at_random_ends_as_its_replay_does_and_repeats_
         _carry_on_and_kill(bench, list(seeds), chance)
     while not _have_ended(bench, list(seeds)):
         worker = _carry_on(bench, list(seeds))
-        until(lambda w=worker: not w.alive() or _signal_one(bench, list(seeds), w, chance))
+        until(lambda w=worker: not w.alive() or _signal_one(bench, list(seeds), w, chance), timeout=60)
         worker.wait()
 
     for uid in seeds:
