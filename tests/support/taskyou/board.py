@@ -1,25 +1,31 @@
 """A board of its own for a test: the stand-in on PATH, its cards, its calls, and the faults that it shall have.
 
-board = Board.install(tmp_path)
-site.cli = replace(site.cli, env=board.env)  # PATH and WORKTREE_DB_PATH
-board.set_fault(faults.slow(3, commands=["create"]))
-...
-assert [call.argv for call in board.calls("create")] == [...]
+The fixture `board` installs it for a `site`:
+
+    def test_a_card_is_made_once(site: Site, board: Board) -> None:
+        board.set_fault(faults.killed("after").on("create", times=1))
+        site.pass_(expect=None)
+        site.pass_()
+
+        (card,) = board.tasks(tag="owf-...")
+        assert [call.argv for call in board.calls("create")] == [...]
 """
 
+import itertools
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tests.support.taskyou.faults import Fault
+from tests.support.taskyou.records import Answer, Call, Edge, Task, call_from, task_from
 
 _PROGRAM = """\
 #!{python} -IS
@@ -28,70 +34,6 @@ sys.path.insert(0, {package!r})
 from standin.main import main
 sys.exit(main({control!r}, person={person!r}))
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A card as it is stored; `deleted_at` is set while it is in the trash."""
-
-    id: int
-    title: str
-    body: str
-    status: str
-    type: str
-    project: str
-    executor: str
-    tags: str
-    pinned: bool
-    branch: str
-    worktree: str
-    created_at: str
-    updated_at: str
-    started_at: str | None
-    completed_at: str | None
-    deleted_at: str | None
-
-    @property
-    def trashed(self) -> bool:
-        """Whether it is in the trash."""
-        return self.deleted_at is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of the program; `exit` and `ended_at` are missing while it runs, and if it was killed."""
-
-    number: int
-    argv: tuple[str, ...]
-    env: dict[str, str]
-    names: tuple[str, ...]
-    cwd: str
-    pid: int
-    parent: int
-    group: int
-    stdin: str
-    started_at: float
-    ended_at: float | None
-    exit: int | None
-    hanging: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """One card waits for another."""
-
-    blocker: int
-    blocked: int
-    auto_queue: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a person's call answered."""
-
-    stdout: str
-    stderr: str
-    exit: int
 
 
 class Board:
@@ -129,12 +71,12 @@ class Board:
 
     def tasks(self, *, tag: str = "", trashed: bool = False) -> list[Task]:
         """Return the cards in order of their ids; those in the trash only with `trashed`."""
-        found = [_task(row) for row in self._rows("SELECT * FROM tasks ORDER BY id")]
+        found = [task_from(row) for row in self._rows("SELECT * FROM tasks ORDER BY id")]
         return [task for task in found if (trashed or not task.trashed) and (not tag or tag in task.tags.split(","))]
 
     def task(self, number: int) -> Task:
         """Return one card, in the trash or not."""
-        return _task(self._rows("SELECT * FROM tasks WHERE id = ?", number)[0])
+        return task_from(self._rows("SELECT * FROM tasks WHERE id = ?", number)[0])
 
     def edges(self) -> list[Edge]:
         """Return who waits for whom."""
@@ -165,9 +107,15 @@ class Board:
         for record in map(json.loads, lines):
             key = "ended_at" if "exit" in record else "started_at"
             records.setdefault(record["call"], {}).update({**record, key: record.get("at", 0)})
-        made = [_call(record) for record in records.values()]
+        made = [call_from(record) for record in records.values()]
         wanted = [tuple(command.split()) for command in commands]
         return [call for call in made if not wanted or any(call.argv[: len(words)] == words for words in wanted)]
+
+    def overlaps(self) -> list[tuple[Call, Call]]:
+        """Return the pairs of calls about one card that ran at the same time."""
+        named = [call for call in self.calls() if len(call.argv) > 1 and call.argv[1].isdecimal()]
+        pairs = [(one, other) for one, other in itertools.combinations(named, 2) if one.argv[1] == other.argv[1]]
+        return [(one, other) for one, other in pairs if other.started_at < (one.ended_at or other.started_at)]
 
     def forget_calls(self) -> None:
         """Begin a new log and count from one again."""
@@ -187,7 +135,11 @@ class Board:
         self._save()
 
     def set(self, **settings: Any) -> None:
-        """Change a setting: `version`, `clock` (seconds to move the time by), `busy` (seconds of each wait for a lock), `record` (variables to log)."""
+        """Change a setting.
+
+        They are `version`; `clock`, seconds to move the time by; `now`, a time that stands still; `busy`, the seconds of each wait for a
+        lock; `record`, more variables for the log of calls.
+        """
         self._settings.update(settings)
         self._save()
 
@@ -213,6 +165,14 @@ class Board:
             connection.execute("BEGIN IMMEDIATE")
             yield
             connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Kill what still runs of this program: what hangs, or is slow."""
+        for call in self.calls():
+            for pid in {call.pid, *call.hanging} if call.exit is None else ():
+                if _environment(pid).get("WORKTREE_DB_PATH") == str(self.database):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
 
     # Other people
 
@@ -261,7 +221,12 @@ class Board:
         with closing(sqlite3.connect(self.database)) as connection:
             connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
             connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(statement, values)]
+            try:
+                return [dict(row) for row in connection.execute(statement, values)]
+            except sqlite3.OperationalError as problem:
+                if "no such table" in str(problem):  # the first call is about to make them
+                    return []
+                raise
 
     def _write_program(self, program: Path, *, person: bool) -> None:
         python = os.path.realpath(sys.executable)
@@ -276,24 +241,10 @@ class Board:
             new.rename(self._control / name)
 
 
-def _task(row: dict[str, Any]) -> Task:
-    names = Task.__slots__
-    return Task(**{**{name: row[name] for name in names}, "pinned": bool(row["pinned"])})
-
-
-def _call(record: dict[str, Any]) -> Call:
-    return Call(
-        number=record["call"],
-        argv=tuple(record["argv"]),
-        env=record["env"],
-        names=tuple(record["names"]),
-        cwd=record["cwd"],
-        pid=record["pid"],
-        parent=record["parent"],
-        group=record["group"],
-        stdin=record["stdin"],
-        started_at=record["started_at"],
-        ended_at=record.get("ended_at"),
-        exit=record.get("exit"),
-        hanging=tuple(record.get("hanging", ())),
-    )
+def _environment(pid: int) -> dict[str, str]:
+    """Return the environment of a process, nothing if it is gone."""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    return dict(os.fsdecode(entry).partition("=")[::2] for entry in entries)

@@ -95,10 +95,15 @@ def unknown_project(*names: str) -> Fault:
 
 
 def slow_update(seconds: float) -> Fault:
-    """Wait between the reading and the writing of a row, so that `update` undoes what happens meanwhile."""
+    """Let `update` wait between the reading and the writing of a row."""
     return Fault("setting", {"name": "update_delay", "value": seconds})
 
 
+def person_during_update(*commands: Sequence[str]) -> Fault:
+    """Let a person do this between the reading and the writing of a row, which `update` then undoes where both changed it."""
+    return Fault("setting", {"name": "during_update", "value": [list(command) for command in commands]})
+
+
 def person(*commands: Sequence[str]) -> Fault:
-    """Let a person do this just before the call; `{tag:owf-...}` stands for the newest card with that tag."""
+    """Let a person do this just before the call; `{tag:owf-...}` stands for the newest card with that tag, and without one nothing happens."""
     return Fault("person", {"does": [list(command) for command in commands]})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from .answer import Answer, FailedError
 from .clock import Clock
 from .flags import Given
 from .store import Store
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
@@ -18,12 +20,16 @@ class Call:
     def __init__(self, settings: dict[str, Any], answer: Answer) -> None:
         self.settings, self.answer = settings, answer
         self.given = Given()
+        self.clock = Clock(settings)
         self._store: Store | None = None
 
-    @property
-    def clock(self) -> Clock:
-        """The time, as the test moved it."""
-        return Clock(self.settings.get("clock", 0))
+    def between(self) -> None:
+        """Let happen what a test wants to happen after a row was read and before it is written."""
+        time.sleep(self.settings.get("update_delay", 0))
+        for argv in self.settings.get("during_update", ()):
+            from .main import play
+
+            play(argv, {**self.settings, "during_update": ()})
 
     @property
     def store(self) -> Store:

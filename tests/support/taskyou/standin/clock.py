@@ -1,13 +1,19 @@
 """The time, moved by what a test asked for."""
 
+from __future__ import annotations
+
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Clock:
     """Whole seconds in UTC, as the real program's database holds them."""
 
-    def __init__(self, offset: float) -> None:
-        self._offset = offset
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._now = settings.get("now", time.time()) + settings.get("clock", 0)
 
     def now(self) -> str:
         """Return this second as it is stored."""
@@ -15,11 +21,11 @@ class Clock:
 
     def ago(self, seconds: float) -> str:
         """Return the second that long before now."""
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time.time() + self._offset - seconds))
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self._now - seconds))
 
     def age(self, stored: str) -> int:
         """Return how many seconds ago `stored` was."""
-        return int(time.time() + self._offset - _seconds(stored))
+        return int(self._now) - _seconds(stored)
 
 
 def rfc3339(stored: str) -> str:

@@ -6,7 +6,7 @@ import os
 
 from .database import path
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .call import Call
     from .store import Row, Store

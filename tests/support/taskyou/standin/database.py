@@ -9,7 +9,7 @@ import time
 from .answer import error
 from .clock import Clock
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .answer import twice
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,12 +19,14 @@ class Flag:
 class Command:
     """One command: how it is written, its flags, and how many words it takes."""
 
-    def __init__(self, use: str, flags: Mapping[str, Flag], words: tuple[int, int], *, usage: bool = True) -> None:
-        self.use, self.flags, self.words, self.usage = use, flags, words, usage
+    def __init__(self, use: str, flags: Mapping[str, Flag], words: tuple[int, int], *, usage: bool = True, needs: str = "") -> None:
+        self.use, self.flags, self.words, self.usage, self.needs = use, flags, words, usage, needs
 
     def without(self, *names: str) -> Command:
         """Return it as it was before it had some flags."""
-        return Command(self.use, {name: flag for name, flag in self.flags.items() if name not in names}, self.words, usage=self.usage)
+        return Command(
+            self.use, {name: flag for name, flag in self.flags.items() if name not in names}, self.words, usage=self.usage, needs=self.needs
+        )
 
     def help(self) -> str:
         """Return what is printed with an error of usage."""
@@ -70,6 +72,8 @@ def parse(command: Command, argv: list[str]) -> Given:
     least, most = command.words
     if not least <= len(given.words) <= most:
         raise _refused(command, _wrong_count(least, most, len(given.words)))
+    if command.needs and command.needs not in given.flags:
+        raise _refused(command, f'required flag(s) "{command.needs}" not set')
     return given
 
 

@@ -9,7 +9,7 @@ from .answer import Answer, FailedError
 from .call import Call
 from .control import Control
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
@@ -25,7 +25,7 @@ def main(folder: str, *, person: bool) -> int:
     number, faults = control.begin(argv)
     trouble = Trouble(faults, control, number, settings)
     try:
-        trouble.before(argv, lambda command: _play(command, settings))
+        trouble.before(argv, lambda command: play(command, settings))
         call = perform(argv, settings)
         trouble.after(call.answer)
     except AnsweredError as answered:
@@ -53,7 +53,7 @@ def perform(argv: list[str], settings: dict[str, Any], *, person: bool = False) 
     return call
 
 
-def _play(argv: list[str], settings: dict[str, Any]) -> None:
+def play(argv: list[str], settings: dict[str, Any]) -> None:
     """Do what a person does just before a call; `{tag:...}` in it is the newest card with that tag."""
     call = perform([_resolved(word, settings) for word in argv], settings, person=True)
     if call.opened is not None:

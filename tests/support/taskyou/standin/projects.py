@@ -7,7 +7,7 @@ import os
 from .answer import FailedError, styled
 from .clock import rfc3339
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .call import Call
     from .store import Row, Store

@@ -6,7 +6,7 @@ from .clock import minute, rfc3339
 from .gojson import dumps
 from .store import ENDED
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .call import Call
     from .store import Row

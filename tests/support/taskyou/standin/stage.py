@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .daemon import launch, start, sweep
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .call import Call
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from .answer import error
 from .clock import Clock
 from .database import Database
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
@@ -57,9 +55,8 @@ class Store:
         self._happen("task.created", row)
         return row
 
-    def update(self, task: Row, *, delay: float = 0) -> None:
+    def update(self, task: Row) -> None:
         """Write the whole row back, whatever happened to it since it was read."""
-        time.sleep(delay)
         before = self.find(task["id"])
         fields = ("title", "body", "status", "type", "project", "executor", "tags", "pinned", "branch", "worktree", "id")
         self.database.write("update task", _UPDATE, **{name: task[name] for name in fields}, now=self.clock.now())

@@ -8,7 +8,7 @@ import time
 from .answer import Answer
 from .control import Control
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

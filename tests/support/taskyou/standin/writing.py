@@ -6,7 +6,7 @@ import os
 
 from .answer import FailedError, error, styled
 
-TYPE_CHECKING = False  # `typing` takes a third of the time of a call to import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .call import Call
     from .store import Row
@@ -66,7 +66,8 @@ def update(call: Call) -> None:
         task["body"] = _unescaped(given.flags["body"])
     if "pinned" in given.flags:
         task["pinned"] = int(given.on("pinned"))
-    store.update(task, delay=call.settings.get("update_delay", 0))
+    call.between()
+    store.update(task)
     call.answer.say(f"Updated task #{number}")
 
 
