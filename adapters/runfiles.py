@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.compute import Ask, Finished, Seen
+from reconciler.compute import Ask, Finished, OpenApproval, Seen
 from reconciler.errors import DamagedError, UnavailableError
 from reconciler.history import ASKING, History, died_with_machine, fold
 from reconciler.journal import RECONCILER, decode_line, encode_line, whole_length
@@ -207,11 +207,27 @@ def seen(history: History, size: int, *, boot: str | None = None) -> Seen:
             for call in history.calls.values()
             if call.status == "running" and call.kind in ASKING
         ),
+        approvals=_approvals(history) if history.approvals else (),
         undoes=history.undoes,
         on_cancel=history.on_cancel,
         winding_down=history.canceling is not None or history.ending is not None,
         overrun_at=history.overrun_at(),
         claimed_at=instant(history.claimed_at),
+    )
+
+
+def _approvals(history: History) -> tuple[OpenApproval, ...]:
+    """Return what a person is asked."""
+    return tuple(
+        OpenApproval(
+            call.key,
+            call.request["signal"],
+            call.request["approval"]["title"],
+            call.request["approval"].get("description", ""),
+            call.request_seq,
+            instant(call.until),
+        )
+        for call in history.open_approvals()
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from reconciler.card import LINK, Card, Says
 from reconciler.compute import Revision
 from reconciler.digest import Json
 from reconciler.model import Place, Schedule, Source, Status, Workflow
@@ -171,7 +172,58 @@ class Postpone:
     seconds: float | None = None
 
 
-Action = Deploy | RemoveWorkflow | Arm | Advance | Disarm | Start | Assume | Claim | Edit | Send | Fulfil | Cancel | Kill | End | Postpone
+@frozen
+class OpenCard:
+    """Decide that something has a card in TaskYou, or is linked to one that is there (`number`). `again`: it may have one already."""
+
+    place: Place
+    object: str
+    kind: str
+    uid: str
+    tag: str
+    database: str
+    spec: Mapping[str, Json]
+    source: Source
+    number: int | None = None
+    again: bool = False
+
+
+@frozen
+class WriteCard:
+    """Make or write a card in TaskYou, once the pass is over: it shall say `says`."""
+
+    card: Card
+    says: Says
+    source: Source = Source("", 0)
+
+
+@frozen
+class EndWait:
+    """Remember that nobody waits any more for what the card `tag` asks of a person."""
+
+    tag: str
+
+
+Action = (
+    OpenCard
+    | WriteCard
+    | EndWait
+    | Deploy
+    | RemoveWorkflow
+    | Arm
+    | Advance
+    | Disarm
+    | Start
+    | Assume
+    | Claim
+    | Edit
+    | Send
+    | Fulfil
+    | Cancel
+    | Kill
+    | End
+    | Postpone
+)
 
 
 @frozen
@@ -250,8 +302,8 @@ def change_of(action: Action) -> Change | None:
             return Change(symbol, "workflow", workflow.name, name, reason, workflow.source, before or None, revision.digest)
         case RemoveWorkflow(name, revision, reason, source):
             return Change("-", "workflow", name, "remove", reason, source, revision, None)
-        case Arm() | Advance() | Disarm():
-            return _change_of_schedule(action)
+        case Arm() | Advance() | Disarm() | OpenCard() | WriteCard():
+            return _change_beside_runs(action)
         case Start(run, _, reason):
             return Change("+", "run", run.name, "start", reason, run.source, None, {"incarnation": run.incarnation, "revision": run.revision.digest})
         case Assume(run):
@@ -269,8 +321,28 @@ def change_of(action: Action) -> Change | None:
         case Send(run, _, message, reason):
             what = f"signal {message['name']}" if message["type"] == "signal" else "tell"
             return Change(">", "run", run.name, what, reason, run.source, None, None)
-        case Postpone() | Fulfil():
+        case Postpone() | Fulfil() | EndWait():
             return None
+
+
+def _change_beside_runs(action: Arm | Advance | Disarm | OpenCard | WriteCard) -> Change | None:
+    return _change_of_card(action) if isinstance(action, OpenCard | WriteCard) else _change_of_schedule(action)
+
+
+def _change_of_card(action: OpenCard | WriteCard) -> Change | None:
+    match action:
+        case OpenCard(_, about, kind, _, _, _, spec, source, number, again):
+            if again:
+                return None  # it may go on with the card that it has; the pass that writes it tells
+            if kind == LINK:
+                return Change("+", "task", about, "link", f"to task #{number}", source, None, {"task": number})
+            return Change("+", "task", about, "create", f"{spec['title']!r}", source, None, {"title": spec["title"]})
+        case WriteCard(card, says, source):
+            if card.id is None:
+                return Change("+", "task", card.object, "create", f"{says.title!r}", source, None, {"title": says.title})
+            before = str(card.wrote.get("status", ""))
+            what = "move" if before != says.status else "write"
+            return Change("~", "task", card.object, what, f"task #{card.id}: {says.status}", source, before or None, says.status)
 
 
 def _change_of_schedule(action: Arm | Advance | Disarm) -> Change | None:

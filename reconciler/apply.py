@@ -5,7 +5,22 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from reconciler import tombstones
-from reconciler.actions import Action, Assume, Cancel, Claim, Deploy, Edit, End, Fulfil, Kill, Plan, Postpone, RemoveWorkflow, Send, Start
+from reconciler.actions import (
+    Action,
+    Assume,
+    Cancel,
+    Claim,
+    Deploy,
+    Edit,
+    End,
+    Fulfil,
+    Kill,
+    Plan,
+    Postpone,
+    RemoveWorkflow,
+    Send,
+    Start,
+)
 from reconciler.compute import Adapter, Finished, LetGo, Live, Order, Outcome, Progress, Refused, Revision, Unclaimed
 from reconciler.deploys import deploy
 from reconciler.digest import Json
@@ -19,7 +34,7 @@ from reconciler.observe import status_of
 from reconciler.reasons import let_go_reason, reason_of_end
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.retrying import order_failed, order_not_taken, pause, told_to_wait
-from reconciler.state import Store, events, messages, proofs, requests, runs, schedules, workflows
+from reconciler.state import Store, cards, events, messages, proofs, requests, runs, schedules, workflows
 from reconciler.values import replace
 
 T = TypeVar("T", bound=Action)
@@ -111,6 +126,7 @@ def _intend(hands: Hands, actions: Sequence[Action]) -> set[str]:
                     runs.hold(store, run.uid, reason, message, not_before=until)
                     if reason not in _NO_EVENT:
                         events.add_event(store, run.place, f"run/{run.name}", reason, message, now=now)
+        cards.intend(store, actions, missed, now=now)
     return missed
 
 
@@ -272,8 +288,9 @@ def _origin(hands: Hands, run: ActiveRun) -> dict[str, Json]:
     found: dict[str, Json] = {}
     if "parent" in origin:
         found["parent"] = dict(origin["parent"])
-    if "schedule" in origin:
-        found["schedule"] = origin["schedule"]
+    for name in ("schedule", "card"):
+        if name in origin:
+            found[name] = origin[name]
     if "seed" in origin:
         found["seed"] = origin["seed"]
     if "memo_of" in origin:

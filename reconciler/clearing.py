@@ -13,7 +13,7 @@ from reconciler.people import person
 from reconciler.reasons import FOR_A_PERSON
 from reconciler.reconcile import Report
 from reconciler.service import Service
-from reconciler.state import Store, clear, events, requests, runs, workflows
+from reconciler.state import Store, cards, clear, events, requests, runs, workflows
 from reconciler.values import frozen, made, mutable
 
 LOCAL = Place("local", "local")
@@ -108,6 +108,19 @@ def end_all(service: Service, scope: Scope, *, timeout: timedelta | None, seen: 
         passed.wanted = frozenset(run.uid for run in found.active) - stuck
         service.follow(passed, passed.wanted, "delete", parked=False, timeout=timeout, seen=seen)
     return passed
+
+
+def remove_cards(service: Service, found: Inventory) -> list[tuple[str, str]]:
+    """Put the cards of what is deleted into TaskYou's trash; returns those that are left, with why."""
+    service.settle()
+    with service.reading() as store:
+        made = [] if store is None else cards.made(store, [run.uid for run in found.runs], found.schedules)
+    left = service.clerk.trash([card for card in made if card["id"] is not None])
+    stuck = {card["tag"] for card, _ in left}
+    if len(made) > len(left):
+        with service.writing("delete") as store, store.transaction():
+            cards.remove(store, [card["tag"] for card in made if card["tag"] not in stuck])
+    return [(f"task #{card['id']} of {card['object']}", why) for card, why in left]
 
 
 def remove_all(service: Service, scope: Scope, *, keep_history: bool) -> Inventory:

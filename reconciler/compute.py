@@ -98,11 +98,26 @@ class Ask:
 
 
 @frozen
+class OpenApproval:
+    """A wait that a person shall answer, and has not yet: what was asked, and until when an answer counts.
+
+    `seq` is the position of its request among the records of the journal that count. A key is asked for once in an attempt of the body.
+    """
+
+    key: str
+    signal: str
+    title: str
+    description: str
+    seq: int
+    until: datetime | None = None
+
+
+@frozen
 class Seen:
     """How far a run has come; `size` stands for everything that was read, so that an equal size means nothing new.
 
     `barren` counts claims in a row that ended by death without a new result, `graces` those that ended by a grace that ran out. `asks` are open
-    requests to others, `mail` says that its inbox holds what its last claim has not read. `undoes`: there are completed steps that something
+    requests to others, `approvals` waits that a person shall answer, `mail` says that its inbox holds what its last claim has not read. `undoes`: there are completed steps that something
     undoes; `on_cancel`: there is a function for a cancel; `winding_down`: its body is over, and only clean-up is left. A try that is running should
     be over at `overrun_at`. Its latest claim was made at `claimed_at`.
     """
@@ -115,6 +130,7 @@ class Seen:
     deaths: int = 0
     graces: int = 0
     asks: tuple[Ask, ...] = ()
+    approvals: tuple[OpenApproval, ...] = ()
     mail: bool = False
     undoes: bool = False
     on_cancel: bool = False

@@ -8,7 +8,7 @@ from reconciler.actions import Edit, Notice, Plan, RemoveWorkflow, Start
 from reconciler.instants import stamp
 from reconciler.model import Desired, Place
 
-HELD, READY, SUSPENDED, SYNCED = "Held", "Ready", "Suspended", "Synced"
+HELD, READY, SUSPENDED, SYNCED, BOARD = "Held", "Ready", "Suspended", "Synced", "TaskSynced"
 Key = tuple[Place, str, str]
 
 # Holds of runs that every pass looks at, also one without manifests. Their events are written where the run is held.
@@ -101,7 +101,7 @@ def _worse(found: Found, key: Key, bad: Notice, was: Known | None, *, now: datet
 def _looked_at(key: Key, was: Known, desired: Desired | None, gone: set[str], *, whole: bool) -> bool:
     """Say whether this pass would have found it again; one that is held as a `whole`, or could not read everything, finds nothing."""
     place, about, kind = key
-    if kind == SUSPENDED:
+    if kind in (SUSPENDED, BOARD):
         return False
     if kind == HELD and was.reason in _OF_RUNS:
         return True

@@ -103,10 +103,21 @@ class Errands:
                 raise one.bug
         return done
 
+    @property
+    def is_moving(self) -> bool:
+        """Say whether a call is under way, or waits for its turn."""
+        with self._news:
+            return bool(self._flying or self._waiting)
+
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until an outcome is there; false if the time was over first, or nothing is under way."""
         with self._news:
             return self._news.wait_for(lambda: self._done or not (self._flying or self._waiting), seconds) and bool(self._done)
+
+    def wait_for_all(self, seconds: float | None = None) -> bool:
+        """Wait until nothing is under way; false if the time was over first. What came back is still to be collected."""
+        with self._news:
+            return self._news.wait_for(lambda: not (self._flying or self._waiting), seconds)
 
     def close(self) -> None:
         """Take no more errands, drop what waits and tell what is under way to give up; nobody waits for it."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+from reconciler.clerk import Clerk
 from reconciler.clock import Clock
 from reconciler.compute import Adapter, Progress
 from reconciler.digest import Json
@@ -39,7 +40,7 @@ class Hands:
     """What acting needs: the store, the platforms, the clock, how to read code and secrets, and where progress goes.
 
     `errands` is the queue for slow calls of a process that lives on; without it a pass waits for them. `seed` is what this installation draws
-    its jitter from. Once `stopping` is true what is left of a plan is left to the next pass: every intent is remembered by then.
+    its jitter from. `clerk` speaks with TaskYou. Once `stopping` is true what is left of a plan is left to the next pass: every intent is remembered by then.
     """
 
     store: Store
@@ -50,5 +51,6 @@ class Hands:
     limits: Json
     progress: Progress
     errands: Errands | None = None
+    clerk: Clerk | None = None
     seed: str = ""
     stopping: Callable[[], bool] = lambda: False

@@ -20,7 +20,8 @@ UNDOES = "~compensate"
 class Call:
     """One call of a run, as its records tell it: what `status` shows as a step.
 
-    `status` is `running`, `retrying`, `in-doubt` (a person shall decide), `completed`, `failed` or `abandoned`.
+    `status` is `running`, `retrying`, `in-doubt` (a person shall decide), `completed`, `failed` or `abandoned`. `request_seq` is kept of approvals only:
+    the position of the request among the records that count.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Call:
     in_doubt: bool = False
     expired: bool = False
     request: Record = made(default_factory=dict)
+    request_seq: int = 0
     try_began: str = ""
     heartbeat: Record | None = None
 
@@ -63,6 +65,7 @@ class History:
     records: int = 0
     skipped: int = 0
     calls: dict[str, Call] = made(default_factory=dict)
+    approvals: list[Call] = made(default_factory=list)
     started_at: str | None = None
     last_at: str = ""
     claimed_at: str | None = None
@@ -107,6 +110,12 @@ class History:
         """Say whether an inbox with so many messages holds one that the claim has not read; a worker that knew of none never says so."""
         return self.inbox is not None and messages > self.inbox
 
+    def open_approvals(self) -> list[Call]:
+        """Return the waits that a person can answer now; those of a body that is over are none."""
+        if not self.approvals or self.canceling is not None or self.ending is not None or self.finished is not None:
+            return []
+        return [call for call in self.approvals if call.open]
+
     @property
     def undoes(self) -> bool:
         """Whether a completed step has something that undoes it."""
@@ -143,13 +152,14 @@ class Reader:
                 self._take(record)
         self.consumed += whole_length(data)
         if self.history is not None:
-            self.history.records, self.history.skipped = self._acceptance.kept, self._acceptance.skipped
+            self.history.skipped = self._acceptance.skipped
 
     def _take(self, record: Record) -> None:
         if self.history is None:
-            self.history = History(order=record)
+            self.history = History(order=record, records=self._acceptance.kept)
             self.history.memo = {entry["key"]: entry["value"] for entry in record.get("memo") or ()}
             return
+        self.history.records = self._acceptance.kept
         fold_one = _FOLDS.get(record["type"])
         if fold_one is not None:
             fold_one(self.history, record)
@@ -206,9 +216,13 @@ def _requested(history: History, record: Record) -> None:
             history.calls[key] = Call(key, kind, "completed", output=history.memo.get(key), started_at=record["at"], completed_at=record["at"])
         history.calls[key].request = record
         return
-    history.calls[key] = Call(
+    call = Call(
         key, kind, "running", record.get("try", 0), started_at=record["at"], until=record.get("until"), request=record, try_began=record["at"]
     )
+    history.calls[key] = call
+    if "approval" in record:
+        call.request_seq = history.records
+        history.approvals.append(call)
 
 
 def _started(history: History, record: Record) -> None:
@@ -249,6 +263,7 @@ def _body_failed(history: History, record: Record) -> None:
     history.fruitful = True
     history.until = record.get("retry_at")
     history.calls = {key: call for key, call in history.calls.items() if call.status == "completed" and not call.expired}
+    history.approvals = []
 
 
 def _let_go(history: History, record: Record) -> None:

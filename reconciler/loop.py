@@ -98,7 +98,7 @@ class Loop:
         self._tries: dict[str, Sequence[datetime]] = {}
         self._granting: list[_Grant] = []
         self._known: set[str] = set()  # folders whose revisions were looked at in full
-        self._outcome = False
+        self._outcome, self._told = False, False
         self._full_at, self._wake_stamp = 0.0, (0, 0)
         self._locked_since: float | None = None
 
@@ -122,6 +122,7 @@ class Loop:
             stack.callback(self.service.close)
             self.service.errands = Errands(self._came_back)
             stack.callback(self.service.errands.close)
+            self.service.clerk.wake = self._board_told
             self._watch(trees)
             while not self.stopped:
                 news = self._listen(hints)
@@ -130,6 +131,7 @@ class Loop:
                 self._watch(trees)
                 self.turn(news)
                 if self._until is not None and not self._dirty and self._until(self.active):
+                    self.service.settle()
                     return
                 timer.at(self._due())
 
@@ -144,6 +146,11 @@ class Loop:
     def _came_back(self) -> None:
         """Note that a slow call has an outcome. Called by the thread that made it."""
         self._outcome = True
+        self._wake()
+
+    def _board_told(self) -> None:
+        """Note that TaskYou has answered. Called by the thread that asked."""
+        self._told = True
         self._wake()
 
     def _watch(self, trees: Trees) -> None:
@@ -167,7 +174,8 @@ class Loop:
         if outcome:
             folders = set(self.folders)
         due = next_due(self._dues, self._began) if self._began is not None else None
-        at_hand = self._again or (due is not None and due <= instant)
+        told, self._told = self._told, False
+        at_hand = self._again or told or (due is not None and due <= instant)
         return News(frozenset(folders), runs, everything, at_hand or bool(self._dirty), self._woken())
 
     def _slot(self, folder: Path) -> datetime | None:

@@ -13,7 +13,16 @@ from reconciler.standing import Standing, request_view
 from reconciler.state import Store, events, places, queries, requests
 from reconciler.views import FORMAT, workflow_view
 
-_ATTENTION = FOR_A_PERSON | {"worker-gone", "secret-missing", "conflict", "runtime-missing", "revision-missing", "no-space", "unavailable"}
+_ATTENTION = FOR_A_PERSON | {
+    "approval",
+    "worker-gone",
+    "secret-missing",
+    "conflict",
+    "runtime-missing",
+    "revision-missing",
+    "no-space",
+    "unavailable",
+}
 _RECENT = 5
 
 
@@ -89,7 +98,7 @@ def _dues(active: Sequence[Mapping[str, Any]]) -> list[dict[str, Json]]:
     dues = [
         {"at": view["metadata"]["due_at"], "object": f"run/{view['id']}", "what": "wakes"}
         for view in active
-        if view["metadata"]["due_at"] and view["reason"] in ("parked", "overdue")
+        if view["metadata"]["due_at"] and view["reason"] in ("parked", "approval", "overdue")
     ]
     return sorted(dues, key=lambda due: (due["at"], due["object"]))
 

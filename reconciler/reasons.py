@@ -2,6 +2,7 @@
 
 # Why a run is as it is, or ended as it did.
 OF_RUNS = {
+    "approval": "waits for a person's approval",
     "asked-for": "recorded, and not handed to a worker yet",
     "assumed-done": "a person said that it has run: `--assume done`",
     "backoff": "its worker died again; a short pause goes before the next claim",
@@ -81,6 +82,7 @@ OF_TROUBLE = {
     "settling": "its manifest vanished less than two seconds ago, and may be back in a moment",
     "signal-sent": "a signal of the manifest was sent already, with other data",
     "stalled": "it failed for good, and is tried again when its manifest changes",
+    "task-not-synced": "its card in TaskYou is not as it should be; no run is touched by that",
     "time-zone-missing": "this machine does not know the time zone",
     "unavailable": "the platform did not answer; it is tried again",
     "workflow-missing": "its workflow is not declared, not valid, or cannot be run here",
@@ -102,6 +104,9 @@ OF_EVENTS = {
     "resume": "its worker had let go of it and another one has gone on",
     "resumed": "goes on after a suspension",
     "signal": "a signal was sent to it",
+    "task-closed": "a person closed its card in TaskYou",
+    "task-created": "its card was made in TaskYou",
+    "task-removed": "a person removed its card in TaskYou; it is not made again",
 }
 
 REASONS = {**OF_RUNS, **OF_TROUBLE, **OF_EVENTS}

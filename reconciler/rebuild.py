@@ -11,10 +11,10 @@ from reconciler.instants import stamp
 from reconciler.journal import decode_json, encode_json
 from reconciler.model import Place, Status
 from reconciler.recorded import UNKNOWN_TOKEN
-from reconciler.state import Store, events, marks, messages, proofs, runs
+from reconciler.state import Store, cards, events, marks, messages, proofs, runs
 from reconciler.values import made, mutable
 
-_ASKED = ("parent", "schedule", "seed")
+_ASKED = ("parent", "schedule", "seed", "card")
 
 
 @mutable
@@ -64,6 +64,7 @@ def rebuild(store: Store, adapters: Mapping[str, Adapter], say: Callable[[str], 
         for uid, stone in buried.lines.items():
             _bury(store, uid, stone, result, now=now)
         _mend_parents(store)
+        cards.put_back(store, now=now)
         if buried.damaged:
             result.damaged = buried.damaged
             marks.set_mark(store, marks.DOUBT, f"{buried.damaged} lines of {tombstones.NAME} are damaged")

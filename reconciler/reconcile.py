@@ -9,20 +9,20 @@ from reconciler.apply import apply, record
 from reconciler.backoff import Pause
 from reconciler.collection import collect, note_ends
 from reconciler.collection import remember as remember_keep
-from reconciler.compute import Adapter, Finished
+from reconciler.compute import Adapter, Finished, Gone, LetGo, Live, Unclaimed
 from reconciler.errors import UnavailableError
 from reconciler.hands import Applied, Failure, Hands
 from reconciler.instants import stamp
 from reconciler.model import Desired, Place
 from reconciler.observe import Looks, News, news, observe, settled
-from reconciler.plan import Limits, decide, lost
+from reconciler.plan import Limits, Observed, decide, lost
 from reconciler.plan.approval import approved_objects
 from reconciler.plan.progress import dues
 from reconciler.reasons import FOR_A_PERSON
 from reconciler.recorded import ActiveRun, Recorded, overrides_of
 from reconciler.relations import answering
 from reconciler.remember import remember
-from reconciler.state import Store, marks, messages, requests, runs, schedules, workflows
+from reconciler.state import Store, cards, marks, messages, requests, runs, schedules, workflows
 from reconciler.values import frozen, made, mutable, replace
 
 NOWHERE = Place("", "")
@@ -94,7 +94,11 @@ class Reconciler:
             desired = None
         back = Applied()
         deploys.collect(self._hands, back)
-        recorded = self._load(desired, eager=self._hands.errands is None if eager is None else eager)
+        clerk = self._hands.clerk
+        if clerk is not None:
+            clerk.collect(store)
+        eager = self._hands.errands is None if eager is None else eager
+        recorded = self._load(desired, eager=eager)
         if changed is not None:
             changed |= self._due(recorded, now=clock.now())
         observed = observe(desired, recorded, self._hands.adapters, {}, self._memory.looks, changed, deep=deep, told=back.paused)
@@ -105,9 +109,11 @@ class Reconciler:
         recorded = answering(store, settled(recorded, fresh), observed)
         under_way, now = self._under_way(desired), clock.now()
         observed = replace(observed, statuses=dependencies(store, recorded), under_way=under_way)  # also of runs whose end was just seen
-        plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved, assume=assume)
+        board = None if clerk is None else clerk.board
+        recorded = with_cards(store, recorded, observed) if clerk is not None else recorded
+        plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved, assume=assume, board=board)
         if approve and (more := approved_objects(place, plan, approve)):
-            plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved | more, assume=assume)
+            plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved | more, assume=assume, board=board)
         plan = replace(plan, held=held + plan.held) if held else plan
         show(plan)
         applied = apply(self._hands, place, plan, "" if desired is None else desired.folder)
@@ -122,6 +128,7 @@ class Reconciler:
         active = runs.active_runs(store, self._memory.rows)
         due = tuple(due for uid, run in active.items() for due in dues(run, observed.runs.get(uid)))
         due += self._collect(desired, [*ended, *(action.run for action in plan.actions if isinstance(action, End))], active, applied)
+        due += () if clerk is None else tuple(clerk.send(store, eager=eager))
         again = tuple(retrying.dues(store, desired, now=clock.now()))
         slots = schedules.next_instants(store)
         return Report(place, plan, applied, tuple(ended), active, (*due, *again, *slots), schedules.next_slots(store), again)
@@ -199,6 +206,13 @@ def make_ready(store: Store, adapters: Mapping[str, Adapter], say: Callable[[str
         prepare(store, adapters, say, now=now)
 
 
+def with_cards(store: Store, recorded: Recorded, observed: Observed) -> Recorded:
+    """Return what is remembered with the cards that may have to be written, and those of approvals."""
+    waiting = [uid for uid, seen in observed.runs.items() if isinstance(seen, Live | LetGo | Gone | Unclaimed) and seen.seen.approvals]
+    known, asked = cards.unsettled(store), cards.approvals_of(store, waiting)
+    return replace(recorded, cards=known, approvals=frozenset(asked)) if known or asked else recorded
+
+
 def with_pauses(recorded: Recorded, pauses: Mapping[str, Pause]) -> Recorded:
     """Return what is remembered with platforms that have just asked to be left alone."""
     return replace(recorded, pauses={**recorded.pauses, **pauses}) if pauses else recorded
@@ -214,8 +228,8 @@ def look(
     observed = observe(desired, recorded, hands.adapters, {} if store is None else dependencies(store, recorded))
     recorded = settled(recorded, news(recorded, observed))
     if store is not None:
-        recorded = answering(store, recorded, observed)
-    plan = decide(desired, recorded, observed, limits, now=now)
+        recorded = with_cards(store, answering(store, recorded, observed), observed)
+    plan = decide(desired, recorded, observed, limits, now=now, board=None if hands.clerk is None else hands.clerk.board)
     return replace(plan, held=held + plan.held) if held else plan
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from reconciler.backoff import Pause, Tried
+from reconciler.card import Card
 from reconciler.compute import Revision
 from reconciler.digest import Json
 from reconciler.model import TERMINAL, Place, Source, Status
@@ -223,7 +224,10 @@ def overrides_of(asked: Iterable[Asked]) -> dict[tuple[Place, str], Override]:
 
 @frozen
 class Recorded:
-    """What SQLite remembers: of one place everything, of other places the runs that have not ended."""
+    """What SQLite remembers: of one place everything, of other places the runs that have not ended.
+
+    `cards` are those in TaskYou that do not say yet what they shall, by tag; `approvals` the tags of those that were asked for and are waited for.
+    """
 
     workflows: Mapping[str, KnownWorkflow] = made(default_factory=dict)
     runs: Mapping[str, RunLine] = made(default_factory=dict)
@@ -238,6 +242,8 @@ class Recorded:
     tried: Mapping[tuple[Place, str], Tried] = made(default_factory=dict)
     pauses: Mapping[str, Pause] = made(default_factory=dict)
     asked: tuple[Asked, ...] = ()
+    cards: Mapping[str, Card] = made(default_factory=dict)
+    approvals: frozenset[str] = frozenset()
 
     def suspended(self, place: Place, about: str, *, declared: bool) -> bool:
         """Say whether an object (`kind/name`) is suspended: by command, or as its manifest declares."""

@@ -12,11 +12,12 @@ from reconciler.instants import stamp
 from reconciler.journal import decode_json
 from reconciler.model import Place
 from reconciler.people import person
+from reconciler.plan.cards import with_card
 from reconciler.plan.slotruns import Maker, owner_of
 from reconciler.recorded import ActiveRun
 from reconciler.service import Service
 from reconciler.slots import ZoneError, latest_slots, slot_name, timing_of, zone_of
-from reconciler.state import Store, events, requests, runs, schedules, workflows
+from reconciler.state import Store, cards, events, requests, runs, schedules, workflows
 from reconciler.state.runs import source_from
 from reconciler.values import frozen
 
@@ -44,7 +45,7 @@ def trigger(service: Service, row: Row, name: str | None) -> str:
         if schedules.taken_names(store, run.place, [run.name]):
             message = f"run {run.name!r} is there already: choose another name with --as"
             raise RejectedError(message)
-        _ask(store, run, now=now)
+        _ask(service, store, run, now=now)
         _request(store, row, "start", {"run": run.name}, now=now)
         return run.name
 
@@ -69,7 +70,7 @@ def backfill(service: Service, row: Row, begin: datetime, end: datetime, *, dry:
     with service.writing("start") as store, store.transaction():
         now = service.clock.now()
         found = _filled(service, store, row, wanted)
-        asked = [run for made, run in found if made.fresh and _ask(store, run, now=now)]
+        asked = [run for made, run in found if made.fresh and _ask(service, store, run, now=now)]
         if asked:
             span = {"from": stamp(begin), "to": stamp(end), "runs": len(asked)}
             _request(store, row, "backfill", span, now=now)
@@ -119,9 +120,11 @@ def _maker(service: Service, store: Store, row: Row) -> Maker:
     return Maker(place, row["name"], spec, scope, known.revision, adapter, concurrency, True, source_from(row["source"]))
 
 
-def _ask(store: Store, run: ActiveRun, *, now: datetime) -> bool:
+def _ask(service: Service, store: Store, run: ActiveRun, *, now: datetime) -> bool:
+    run, card = with_card(run, service.clerk.board)
     if not runs.insert_run(store, run, "", now=now):
         return False
+    cards.intend(store, [] if card is None else [card], frozenset(), now=now)
     events.add_event(store, run.place, f"run/{run.name}", "asked-for", f"incarnation {run.incarnation}", now=now)
     return True
 

@@ -4,12 +4,14 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from reconciler import follow, manifests
 from reconciler.actions import Plan
+from reconciler.called import called
+from reconciler.clerk import Clerk
 from reconciler.clock import Clock
 from reconciler.compute import Progress
 from reconciler.config import Settings
@@ -29,9 +31,10 @@ from reconciler.reconcile import Memory, Reconciler, Report, look, needs_manifes
 from reconciler.recorded import ActiveRun
 from reconciler.relations import input_fault
 from reconciler.secret import resolve
-from reconciler.state import Store, marks, places, runs, workflows
-from reconciler.unavailable import with_remarks
+from reconciler.state import NAME, Store, marks, places, runs, workflows
 from reconciler.values import replace
+
+_SLOW = 2.0
 
 
 class Service(Keeping):
@@ -47,6 +50,13 @@ class Service(Keeping):
         self._missed = Missed()
         self._fetched: Any = None
         self._loaders: dict[tuple[Path, Any], Any] = {}
+
+    @cached_property
+    def clerk(self) -> Clerk:
+        """Who speaks with TaskYou."""
+        return Clerk(
+            self.data_dir, self.settings.taskyou, self.clock, lambda: self.scope, self.settings.poll_interval, self.progress, called(self.settings)
+        )
 
     @property
     def enabled(self) -> frozenset[str]:
@@ -98,8 +108,8 @@ class Service(Keeping):
             tree=tree,
         )
         if folder == self.local:
-            return [with_remarks(one) for one in self._loader(folder, options._replace(local=True)).load_local()] if folder.is_dir() else []
-        desired = with_remarks(self._loader(folder, options).load())
+            return list(self._loader(folder, options._replace(local=True)).load_local()) if folder.is_dir() else []
+        desired = self._loader(folder, options).load()
         if self.project is not None and desired.place.project != self.project:
             message = f"{folder} is project {desired.place.project!r}, not {self.project!r}"
             raise UsageError(message)
@@ -139,7 +149,7 @@ class Service(Keeping):
     def of(self, project: str | None, environment: str | None) -> "Service":
         """Return the same program for another project and environment."""
         other = Service(self.settings, self.clock, self.progress, project=project, environment=environment)
-        other.__dict__["adapters"] = self.adapters
+        other.__dict__ |= {"adapters": self.adapters, "clerk": self.clerk}
         other.errands, other.stopping = self.errands, self.stopping
         other._memory, other._loaders, other._kept, other.is_loop = self._memory, self._loaders, self._kept, self.is_loop
         other._missed, other._fetched = self._missed, self._fetched
@@ -162,6 +172,7 @@ class Service(Keeping):
             limits,
             self.progress,
             self.errands,
+            self.clerk,
             self.scope,
             self.stopping,
         )
@@ -180,6 +191,7 @@ class Service(Keeping):
         for trouble in self._pull([folder], approach):
             self.progress(trouble.message)
         views = []
+        self.clerk.keeps = False
         with self.reading() as store:
             for ground in self._grounds(folder, store, approach, writing=False):
                 begin, desired = time.perf_counter(), ground.desired
@@ -213,6 +225,8 @@ class Service(Keeping):
             if handed is not None:
                 return handed
         options: dict[str, Any] = {"only": only, "approved": approved, "changed": changed, "eager": eager, "deep": deep, "approach": approach}
+        if not self.is_loop and only is None:
+            self._look_at_board()
         try:
             return self._reconcile(folders, who, show, **options)
         except DamagedStateError:
@@ -263,6 +277,33 @@ class Service(Keeping):
         passed.wanted = frozenset(mine)
         passed.started = frozenset(mine | ended | begun)
         return passed
+
+    def _look_at_board(self) -> None:
+        """See what people did on TaskYou's board, before a pass that takes it in: nothing is held meanwhile."""
+        if not (self.data_dir / NAME).exists():
+            return
+        with self.reading() as store:
+            if store is None or not self.clerk.look_first(store):
+                return
+        self._wait_for_board()
+
+    def settle(self) -> None:
+        """Wait until TaskYou has been told everything that it can be told now. Nothing is held while it is called."""
+        if "clerk" not in self.__dict__ or not self.clerk.is_used:
+            return
+        begun = True
+        while begun or self.clerk.is_busy:
+            self._wait_for_board()
+            with self.writing("taskyou") as store:
+                self.clerk.collect(store)
+                self.clerk.send(store, flush=True)
+            begun = False
+
+    def _wait_for_board(self) -> None:
+        """Wait until calls of TaskYou are over, and say so where that takes long."""
+        if not self.clerk.errands.wait_for_all(_SLOW):
+            self.progress("waiting for TaskYou")
+            self.clerk.errands.wait_for_all()
 
     def _signed(self, who: str) -> str:
         """Return what is kept of who runs a pass; those who ask a loop have signed already."""

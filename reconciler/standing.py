@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.conditions import HELD, READY, SUSPENDED, SYNCED, Key, Known
+from reconciler.conditions import BOARD, HELD, READY, SUSPENDED, SYNCED, Key, Known
 from reconciler.digest import Json
 from reconciler.instants import stamp
 from reconciler.model import TERMINAL, Place
@@ -61,6 +61,8 @@ def run_conditions(
     remembered = known.of(place, about) if known.remembered else {}
     if os.path.isabs(row["owner"]):
         found.append(_shown(SYNCED, remembered.get(SYNCED) or Known("True", "declared", "", row["created_at"])))
+    if BOARD in remembered:
+        found.append(_shown(BOARD, remembered[BOARD]))
     if ended:
         return found
     own = known.suspension(place, about, declared=bool(row["suspend"]), since=row["created_at"])

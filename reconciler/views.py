@@ -8,11 +8,12 @@ from reconciler.actions import Plan
 from reconciler.compute import Adapter, Finished, Gone, LetGo, Live, Observation, Quarantined, Unclaimed, Unknown
 from reconciler.digest import Json
 from reconciler.errors import DamagedError, UnavailableError
-from reconciler.history import IN_DOUBT, Call, History
+from reconciler.history import Call, History
 from reconciler.journal import decode_json, encode_json
 from reconciler.model import TERMINAL, Place
 from reconciler.plan.approval import digest_of_plan
 from reconciler.plan.family import child_name
+from reconciler.questions import question
 from reconciler.reasons import let_go_reason, reason_of_end
 from reconciler.standing import Standing, asked_view, reason_in, run_conditions, workflow_conditions
 
@@ -46,20 +47,19 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime, kno
         elif isinstance(seen, Unclaimed) and not seen.ordered and facts["claim"]:
             reason, message = reason or "pending", message or "no worker has taken it; the next pass hands it over again"
     if history is not None and completed_at is None and reason != "suspended":
-        reason, message = _question(history, facts["name"]) or (reason, message)
+        reason, message = question(history, facts["name"]) or (reason, message)
     if status == "pending" and not reason and not facts["claim"]:
         reason, message = "concurrency", "waits in the queue for a pass with room for it"
     if facts["collected_at"] is not None:
         message = "its journal, input and output are gone, as `keep` says; that it has run is remembered"
     started_at = facts["started_at"] or (history.started_at if history is not None else None)
     overdue = completed_at is None and due_at is not None and due_at < _text(now)
-    task = decode_json(facts["facts"]).get("task")
     return {
         "format_version": FORMAT,
         "id": facts["name"],
         "workflow_id": facts["workflow"],
         "status": status,
-        "reason": "overdue" if overdue and reason in ("", "parked") else reason,
+        "reason": "overdue" if overdue and reason in ("", "parked", "approval") else reason,
         "input": loads(facts["input"]),
         "output": output,
         "error": error,
@@ -70,7 +70,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime, kno
         "started_at": started_at,
         "completed_at": completed_at,
         "conditions": run_conditions(facts, status, reason, message, completed_at, known),
-        "task_id": task.get("id") if isinstance(task, dict) else None,
+        "task_id": facts["task_id"],
         "metadata": {
             "uid": facts["uid"],
             "project": facts["project"],
@@ -105,20 +105,6 @@ def _look(row: Mapping[str, Any], adapter: Adapter | None) -> tuple[History | No
         return None, Unknown(str(error))
 
 
-def _question(history: History, run: str) -> tuple[str, str] | None:
-    """Return reason and message of a run that waits for a person: for a decision, or for a signal."""
-    from shlex import quote
-
-    asked = [call for call in history.calls.values() if call.status == "in-doubt"]
-    if not asked:
-        signals = [str(call.request.get("signal", call.name)) for call in history.calls.values() if call.kind == "signal" and call.open]
-        told = f"waits for signal {signals[0]!r}: `ty-openworkflow signal {run} {quote(signals[0])} --data JSON`" if signals else ""
-        return ("parked" if history.let_go == "parked" else "", told) if signals and history.status == "waiting" else None
-    command = f"ty-openworkflow signal {run} {quote(asked[0].key + IN_DOUBT)} --data"
-    choices = ", ".join(f"`{command} {answer}`" for answer in ("'\"retry\"'", "'\"fail\"'", "'{\"result\": VALUE}'"))
-    return "in-doubt", f"step {asked[0].key!r} may have run: look what became of it, then one of {choices}"
-
-
 def _status(call: Call, *, ended: bool) -> str:
     """Return what a person is told of a call; nothing is open any more in a run that has ended."""
     if ended and call.open:
@@ -140,6 +126,7 @@ def _step(call: Call, facts: Mapping[str, Any], *, ended: bool) -> dict[str, Jso
         "completed_at": call.completed_at,
         "due_at": call.until if call.open else None,
         "run": _other_run(call, facts),
+        "approval": _approval(call),
         "heartbeat": None if call.heartbeat is None else {"at": call.heartbeat["at"], "details": call.heartbeat.get("details")},
     }
 
@@ -149,6 +136,12 @@ def _other_run(call: Call, facts: Mapping[str, Any]) -> str | None:
     if call.kind == "child":
         return child_name(facts["name"], facts["uid"], call.key)
     return str(call.request["run"]).removeprefix("run/") if call.kind == "send" and "run" in call.request else None
+
+
+def _approval(call: Call) -> Json:
+    """Return what a person is asked, or was."""
+    asked = call.request.get("approval")
+    return None if asked is None else {"title": asked["title"], "description": asked.get("description", "")}
 
 
 def loads(text: str | None) -> Json:

@@ -29,6 +29,7 @@ def main() -> None:
         _check_folder()
         code = _run(sys.argv[1:])
         sys.stdout.flush()
+        _settle()
     except TyOpenworkflowError as error:
         _complain(str(error))
         code = error.exit_code
@@ -47,6 +48,13 @@ def main() -> None:
         _complain(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror} (`ty-openworkflow doctor` looks for the cause)")
         code = 1
     sys.exit(code)
+
+
+def _settle() -> None:
+    """Have TaskYou told what this call has to tell it."""
+    context = sys.modules.get("reconciler.cli.context")
+    if context is not None:
+        context.CONTEXT.settle()
 
 
 def _check_folder() -> None:

@@ -4,7 +4,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from reconciler.clearing import Inventory, Scope, end_all, inventory, remove_all, scope_of, why_left
+from reconciler.clearing import Inventory, Scope, end_all, inventory, remove_all, remove_cards, scope_of, why_left
 from reconciler.cli.context import CONTEXT
 from reconciler.cli.outcome import LiveLines
 from reconciler.cli.write import remove_manifest
@@ -28,11 +28,14 @@ def delete_all(*, keep_history: bool, yes: bool, timeout: timedelta | None) -> i
         remove_manifest(service.local / file)
     live = LiveLines(Passed(wanted=frozenset(run.uid for run in found.active)), quiet=False)
     passed = end_all(service, scope, timeout=timeout, seen=live.seen)
+    tasks = [] if keep_history else remove_cards(service, found)
     left = remove_all(service, scope, keep_history=keep_history)
+    for task, why in tasks:
+        CONTEXT.tell(f"{CONTEXT.paint('left', 'red')} {task} in TaskYou: {plain(why)}")
     CONTEXT.say(f"deleted from {scope.text}: {_declared(found)}, {plural(len(found.runs) - len(left.runs), 'run')}")
     _tell_rest(service, scope, found, left, keep_history=keep_history)
     if not left.runs:
-        return 0
+        return 1 if tasks else 0
     return 5 if not passed.in_time else 1
 
 

@@ -49,6 +49,11 @@ class Context:
             self._service = Service(settings, self.clock, self.progress, project=self.options.project, environment=self.options.env)
         return self._service
 
+    def settle(self) -> None:
+        """Have TaskYou told what this call has to tell it."""
+        if self._service is not None and not self._service.is_loop:
+            self._service.settle()
+
     @property
     def paint(self) -> Paint:
         """Colours of standard output."""

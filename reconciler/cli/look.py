@@ -17,13 +17,13 @@ from reconciler.render import lasted, numbered, one_line, plural, run_lines, sin
 from reconciler.standing import Standing, standing
 from reconciler.state import queries, schedules
 
-RunArgument = Annotated[str, Argument("RUN", "Name of a run, with or without run/ in front.")]
+RunArgument = Annotated[str, Argument("RUN", "Name of a run, with or without run/ in front; or task/N, the number of its task in TaskYou.")]
 
 
 def find_run(name: str) -> dict[str, Any]:
     """Return the latest incarnation of a run. Raises RejectedError if there is none, or more than one."""
     service = CONTEXT.service
-    plain_name = name.removeprefix("run/")
+    plain_name = run_of_task(name) if name.startswith("task/") else name.removeprefix("run/")
     with service.reading() as store:
         rows = [] if store is None else queries.runs_named(store, plain_name, service.project, service.environment)
         why = "" if rows else refused(standing(store), f"run/{plain_name}")
@@ -35,6 +35,28 @@ def find_run(name: str) -> dict[str, Any]:
         message = f"run {plain_name!r} is in {places}: say which with --project and --env"
         raise RejectedError(message)
     return rows[0]
+
+
+def run_of_task(name: str) -> str:
+    """Return the uid of the run that a task in TaskYou (`task/N`) is about. Raises RejectedError."""
+    from reconciler.state import cards
+
+    service, digits = CONTEXT.service, name.removeprefix("task/").removeprefix("#")
+    if not (digits.isascii() and digits.isdigit()):
+        message = f"{name}: task/N is meant, N the number of a task in TaskYou"
+        raise UsageError(message)
+    with service.reading() as store:
+        found = [] if store is None else cards.of_number(store, int(digits))
+    found = [one for one in found if service.means(one["place"])]
+    if len(found) > 1:
+        found = [one for one in found if one["database"] == service.clerk.board.database]
+    if found and all(one["kind"] == "link" for one in found):
+        found = found[:1]  # an agent may have started several: the newest is meant
+    if len(found) == 1 and found[0]["kind"] != "schedule":
+        return str(found[0]["uid"])
+    what = f"it is the card of {found[0]['object']}" if found else "no run here is linked to it"
+    message = f"task {digits}: {what}"
+    raise RejectedError(message)
 
 
 def view_of(row: Mapping[str, Any]) -> dict[str, Any]:

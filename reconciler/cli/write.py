@@ -136,7 +136,7 @@ def start(
     title: Annotated[str | None, option("-t", "--title", help="Title of the TaskYou task.")] = None,
     create_task: Annotated[bool, option("--create-task", help="Make a TaskYou task for this run.")] = False,
     no_task: Annotated[bool, option("--no-task", help="Make no TaskYou task.")] = False,
-    blocks: Annotated[str | None, option("--blocks", help="TaskYou task that waits for this run.")] = None,
+    blocks: Annotated[list[str], option("--blocks", help="A TaskYou task that never started and waits for this run; may be repeated.")] = [],  # noqa: B006
     run_name: Annotated[str | None, option("--as", help="Name of the run; default: made from the workflow's and the time.")] = None,
     wait: Annotated[bool, option("--wait", help="Wait for the end; exit 5 if it failed.")] = False,
     no_follow: Annotated[bool, option("--no-follow", help="Leave no process behind that carries the run on while no loop lives.")] = False,
@@ -151,7 +151,7 @@ def start(
     as_json = wants_json(output, as_json)
     if name.startswith("schedule/"):
         _check_of_schedule(
-            {"-i": value, "--input-file": input_file, "-t": title, "--create-task": create_task, "--blocks": blocks, "--no-task": no_task}
+            {"-i": value, "--input-file": input_file, "-t": title, "--create-task": create_task, "--blocks": blocks or None, "--no-task": no_task}
         )
         from reconciler.cli import schedules
 
@@ -164,10 +164,8 @@ def start(
         message = "--from, --to and --dry-run are for schedules: `ty-openworkflow start schedule/NAME --from INSTANT`"
         raise UsageError(message)
     patience = duration_option("--timeout", timeout)
-    if create_task or blocks is not None or title is not None:
-        message = "TaskYou tasks are not available yet in this version: leave out --create-task, --blocks and -t"
-        raise UsageError(message)
     service = CONTEXT.service
+    task = _task(title, blocks, wanted=create_task, unwanted=no_task)
     workflow = name.removeprefix("workflow/")
     place = service.workflow_place(workflow)
     moment = service.now_text()
@@ -175,8 +173,8 @@ def start(
     check_name("run", run)
     spec: dict[str, Json] = {"workflow": workflow, "input": _input(value, input_file)}
     service.check_input(place, workflow, spec["input"])
-    if no_task:
-        spec["task"] = False
+    if task is not None:
+        spec["task"] = task
     before = _kept(f"runs/{run}.yaml", f"runs/{run}.input.json")
     _write_run(run, spec, place)
     passed = _local_pass("start", f"run/{run}", frozenset({run}))
@@ -201,6 +199,29 @@ def start(
         follow_on(wanted=not no_follow)
         CONTEXT.tell(f"`ty-openworkflow status {run}` shows it, `ty-openworkflow logs -f {run}` follows it")
     return _exit(passed, f"run/{run}")
+
+
+def _task(title: str | None, blocks: list[str], *, wanted: bool, unwanted: bool) -> Json:
+    """Return `spec.task` of a run that is started by command. A call from inside of a TaskYou task links the run to that task. Raises UsageError."""
+    if unwanted and (wanted or title is not None or blocks):
+        message = "--no-task goes with none of -t, --create-task and --blocks"
+        raise UsageError(message)
+    if unwanted:
+        return False
+    numbers = [_number(task) for task in blocks]
+    given: dict[str, Json] = {**({} if title is None else {"title": title}), **({"blocks": numbers} if numbers else {})}
+    if given or wanted:
+        return given or True
+    inside = os.environ.get("WORKTREE_TASK_ID", "")
+    return {"id": int(inside)} if inside.isascii() and inside.isdigit() and int(inside) else None
+
+
+def _number(task: str) -> int:
+    digits = task.removeprefix("#")
+    if digits.isascii() and digits.isdigit() and 0 < int(digits) < 1 << 53:
+        return int(digits)
+    message = f"--blocks {task}: the number of a TaskYou task is meant"
+    raise UsageError(message)
 
 
 def follow_on(*, wanted: bool = True) -> None:

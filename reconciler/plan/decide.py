@@ -15,19 +15,24 @@ from reconciler.actions import (
     Disarm,
     Edit,
     End,
+    EndWait,
     Fulfil,
     Kill,
     Notice,
+    OpenCard,
     Plan,
     Postpone,
     RemoveWorkflow,
     Send,
     Start,
+    WriteCard,
 )
+from reconciler.card import Board
 from reconciler.compute import LetGo, Missing, Observation
 from reconciler.digest import Json
 from reconciler.journal import decode_json
 from reconciler.model import Desired, Place
+from reconciler.plan.cards import decide_cards, with_cards
 from reconciler.plan.family import decide_family, deliveries
 from reconciler.plan.held_back import held_back, pinned_drift
 from reconciler.plan.progress import next_steps
@@ -39,12 +44,31 @@ from reconciler.plan.schedules import Facts, decide_schedules
 from reconciler.plan.suspension import asked_of, released, requests_over, with_suspensions
 from reconciler.plan.workflows import Holdings, WorkflowPart, decide_workflows
 from reconciler.recorded import ActiveRun, Recorded
-from reconciler.values import frozen, made, replace
+from reconciler.values import frozen, made, mutable, replace
 
 _ORDER: dict[type, int] = {
     kind: place
     for place, kind in enumerate(
-        (Deploy, Arm, Advance, Edit, Assume, Start, Fulfil, Send, Cancel, Kill, End, Postpone, Claim, Disarm, RemoveWorkflow)
+        (
+            Deploy,
+            Arm,
+            Advance,
+            Edit,
+            Assume,
+            Start,
+            Fulfil,
+            Send,
+            Cancel,
+            Kill,
+            End,
+            Postpone,
+            Claim,
+            Disarm,
+            RemoveWorkflow,
+            OpenCard,
+            WriteCard,
+            EndWait,
+        )
     )
 }
 
@@ -68,6 +92,18 @@ class Observed:
     under_way: frozenset[tuple[str, str]] = frozenset()
 
 
+@mutable
+class _Declared:
+    """The part of a plan that is about what is declared, and the active runs as they are after it."""
+
+    active: dict[str, ActiveRun]
+    actions: list[Action] = made(default_factory=list)
+    rejected: list[Notice] = made(default_factory=list)
+    held: list[Notice] = made(default_factory=list)
+    workflows: WorkflowPart = made(default_factory=WorkflowPart)
+    unchanged: int = 0
+
+
 def decide(
     desired: Desired | None,
     recorded: Recorded,
@@ -77,31 +113,14 @@ def decide(
     now: datetime,
     approved: frozenset[str] = frozenset(),
     assume: str = "",
+    board: Board | None = None,
 ) -> Plan:
-    """Return what a pass would do. Without `desired` only runs that are known already are carried on."""
-    actions: list[Action] = []
-    rejected: list[Notice] = []
-    held: list[Notice] = []
-    active = dict(recorded.active)
-    unchanged = 0
-    workflows = WorkflowPart()
+    """Return what a pass would do. Without `desired` only runs that are known already are carried on; without a `board` there are no cards."""
+    part = _Declared(dict(recorded.active))
     if desired is not None:
-        holdings = Holdings(observed.deployed, observed.absent, observed.altered, observed.unsure, observed.under_way)
-        workflows = decide_workflows(desired, recorded, holdings, observed.gone, now=now)
-        pinned_drift(workflows, desired, recorded, holdings)
-        runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input, assume=assume)
-        pruned = prune(desired, recorded, approved, now=now)
-        actions += [*workflows.actions, *runs.actions, *pruned.actions]
-        rejected += [*workflows.rejected, *runs.rejected]
-        held += [*runs.held, *pruned.held]
-        unchanged = workflows.unchanged + runs.unchanged
-        active = _as_edited(active, [*runs.actions, *pruned.actions], workflows.revisions)
-        schedules = decide_schedules(Facts(desired, recorded, workflows.revisions, active, observed.gone, now, limits.input))
-        actions += schedules.actions
-        rejected += schedules.rejected
-        unchanged += schedules.unchanged
-        active = _as_edited(active, schedules.actions, workflows.revisions)
-    reruns = decide_reruns(desired, recorded, active, now=now)
+        _decide_declared(part, desired, recorded, observed, limits, board, now=now, approved=approved, assume=assume)
+    actions, rejected, held, active, workflows = part.actions, part.rejected, part.held, part.active, part.workflows
+    reruns = with_cards(decide_reruns(desired, recorded, active, now=now), recorded, board)
     actions += reruns
     active = _as_edited(active, reruns, {})
     if desired is not None:
@@ -129,7 +148,37 @@ def decide(
     actions += [*admitted, *released(queue, wanted, admitted), *requests_over(desired, recorded, edited, steps)]
     held += _held(active, steps)
     rejected += _left_alone(recorded)
-    return Plan(_in_order(actions), tuple(rejected), tuple(held), tuple(workflows.drift), unchanged, asked_of(desired, recorded, actions))
+    actions += decide_cards(active, recorded, observed.runs, board, now=now)
+    return Plan(_in_order(actions), tuple(rejected), tuple(held), tuple(workflows.drift), part.unchanged, asked_of(desired, recorded, actions))
+
+
+def _decide_declared(  # noqa: PLR0913
+    part: _Declared,
+    desired: Desired,
+    recorded: Recorded,
+    observed: Observed,
+    limits: Limits,
+    board: Board | None,
+    *,
+    now: datetime,
+    approved: frozenset[str],
+    assume: str,
+) -> None:
+    """Decide what workflows, runs and schedules of a folder need."""
+    holdings = Holdings(observed.deployed, observed.absent, observed.altered, observed.unsure, observed.under_way)
+    workflows = part.workflows = decide_workflows(desired, recorded, holdings, observed.gone, now=now)
+    pinned_drift(workflows, desired, recorded, holdings)
+    runs = decide_runs(desired, recorded, workflows.revisions, observed.gone, now=now, most_input=limits.input, assume=assume)
+    started = with_cards(runs.actions, recorded, board)
+    pruned = prune(desired, recorded, approved, now=now)
+    part.active = _as_edited(part.active, [*started, *pruned.actions], workflows.revisions)
+    schedules = decide_schedules(Facts(desired, recorded, workflows.revisions, part.active, observed.gone, now, limits.input))
+    slots = with_cards(schedules.actions, recorded, board)
+    part.active = _as_edited(part.active, slots, workflows.revisions)
+    part.actions += [*workflows.actions, *started, *pruned.actions, *slots]
+    part.rejected += [*workflows.rejected, *runs.rejected, *schedules.rejected]
+    part.held += [*runs.held, *pruned.held]
+    part.unchanged = workflows.unchanged + runs.unchanged + schedules.unchanged
 
 
 def _in_order(actions: Sequence[Action]) -> tuple[Action, ...]:

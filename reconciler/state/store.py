@@ -13,7 +13,7 @@ from reconciler.errors import DamagedStateError, RejectedError, UnavailableError
 from reconciler.journal import DAMAGED_ADVICE
 
 NAME = "state.db"
-NEWEST = 8
+NEWEST = 9
 _BUSY_SECONDS = 5
 _NUMBERS = count()
 _MOST_SAID = 120

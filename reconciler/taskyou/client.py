@@ -5,6 +5,7 @@ Nothing here hands a task to an agent: `queued` and `processing` are refused, an
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from reconciler.taskyou.tasks import Dependencies, Listed, ShapeError, Task
 
 SECONDS = 60.0  # its hooks are waited for, 30 s each; a locked database takes it 25 s
 COLUMNS = ("backlog", "blocked", "done", "archived")
-_ALL = "10000"
+MOST_LISTED = 10_000
 _EDGE_IS_THERE = "UNIQUE constraint failed: task_dependencies"
 _EDGE_IS_NOT_THERE = "dependency not found"
 T = TypeVar("T")
@@ -47,7 +48,9 @@ class TaskYou:
 
     def find(self, tag: str) -> list[Listed]:
         """Return the tasks with a tag, whatever their status; not those in the trash."""
-        return self._json(lambda value: [tasks.listed(item) for item in tasks.items_of(value)], "list", "--all", "--json", "-n", _ALL, "--tag", tag)
+        return self._json(
+            lambda value: [tasks.listed(item) for item in tasks.items_of(value)], "list", "--all", "--json", "-n", str(MOST_LISTED), "--tag", tag
+        )
 
     def show(self, id: int) -> Task:
         """Return one task, also when it is in the trash. Raises GoneError."""
@@ -76,6 +79,11 @@ class TaskYou:
     def pin(self, id: int, *, on: bool = True) -> None:
         """Pin a task, or take its pin away."""
         self._run("pin", str(id), *([] if on else ["--unpin"]))
+
+    def trash(self, id: int) -> None:
+        """Put a task into the trash, from where TaskYou purges it after two weeks. One that is there already stays there."""
+        with suppress(GoneError):
+            self._run("delete", str(id), "--force")
 
     def dependencies(self, id: int) -> Dependencies:
         """Return what a task waits for and what waits for it. Where the text can be read in two ways, this errs towards more."""

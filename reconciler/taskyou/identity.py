@@ -76,10 +76,15 @@ def recognise(cli: str, database: str, *, environ: Mapping[str, str] | None = No
     return Identity(program, version, database, seen)
 
 
-def _version(program: str, answer: Answer) -> str:
+def is_version(answer: Answer) -> bool:
+    """Say whether an answer to `--version` looks like TaskYou's: one word in a line of its own."""
     lines = answer.stdout.splitlines()
-    if answer.status == 0 and len(lines) == 1 and _VERSION.fullmatch(lines[0].strip()):
-        return lines[0].strip()
+    return answer.status == 0 and len(lines) == 1 and _VERSION.fullmatch(lines[0].strip()) is not None
+
+
+def _version(program: str, answer: Answer) -> str:
+    if is_version(answer):
+        return answer.stdout.strip()
     raise _foreign(program, answer.stdout or answer.stderr)
 
 

@@ -9,6 +9,10 @@ const RETRY = { initial_interval_ms: 1000, factor: 2, max_interval_ms: 100_000, 
 // A value, the calls or the journal that use more than this part of their limit are worth a warning.
 const NEAR = 0.8;
 const OPTIONS = ["retry", "timeout", "heartbeatTimeout", "onInDoubt", "compensate"];
+const [LONGEST_TITLE, LONGEST_DESCRIPTION] = [200, 4000];
+const BLANK = /^\p{Zs}*$/u;
+const NOT_IN_LINE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+const NOT_IN_TEXT = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
 const RETRY_OPTIONS = ["maxAttempts", "initialInterval", "factor", "maxInterval", "jitter"];
 
 /** Return the settings of a run with nothing left out. */
@@ -51,6 +55,21 @@ export function stepPolicy(options, defaults, what) {
 /** Return the timeout of a wait in ms; undefined if there is none. */
 export function timeoutOption(timeout, what) {
   return timeout === undefined ? undefined : milliseconds(timeout, `${what}: options.timeout`);
+}
+
+/** Return what a request records of an approval; undefined if there is none. */
+export function approvalOption(approval, what) {
+  if (approval === undefined) return undefined;
+  const at = `${what}: options.approval`;
+  const { title, description } = members(approval, ["title", "description"], at);
+  if (!isText(title, LONGEST_TITLE, NOT_IN_LINE) || BLANK.test(title)) throw new TypeError(`${at}.title must be one line of 1 to ${LONGEST_TITLE} characters, got ${shown(title)}`);
+  if (description === undefined) return { title };
+  if (!isText(description, LONGEST_DESCRIPTION, NOT_IN_TEXT)) throw new TypeError(`${at}.description must be text of at most ${LONGEST_DESCRIPTION} characters, got ${shown(description)}`);
+  return { title, description };
+}
+
+function isText(value, longest, refused) {
+  return typeof value === "string" && value.isWellFormed() && !refused.test(value) && (value.length <= longest || Array.from(value).length <= longest);
 }
 
 /** Throw a TypeError if `value` is none of the texts `known`. */

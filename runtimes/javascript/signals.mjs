@@ -2,7 +2,7 @@
 
 import { checkName } from "./calls.mjs";
 import { shown } from "./durations.mjs";
-import { members, timeoutOption } from "./policy.mjs";
+import { approvalOption, members, timeoutOption } from "./policy.mjs";
 import { toJson } from "./values.mjs";
 import { Waits } from "./waits.mjs";
 
@@ -17,15 +17,32 @@ export class Signals extends Waits {
 
   /** Check the arguments of a call. */
   details(_name, signal, options = {}) {
-    const { timeout } = members(options, ["name", "timeout"], `${this.signature}: options`);
+    const { timeout, approval } = members(options, ["name", "timeout", "approval"], `${this.signature}: options`);
     checkName(signal, `${this.signature}: signal`);
-    return { signal, timeout: timeoutOption(timeout, this.signature) };
+    return { signal, timeout: timeoutOption(timeout, this.signature), approval: approvalOption(approval, this.signature) };
   }
 
   /** Return what the request of a new call records. */
   fields(call) {
-    const { signal, timeout } = call.details;
-    return { signal, ...this.until(call, timeout) };
+    const { signal, timeout, approval } = call.details;
+    return { signal, ...this.until(call, timeout), approval };
+  }
+
+  /** Begin to wait. */
+  start(call) {
+    this.#tell(call);
+    super.start(call);
+  }
+
+  /** Record the result. */
+  settle(call, ...result) {
+    this.#tell(call);
+    super.settle(call, ...result);
+  }
+
+  /** Where a person is asked, or no more, somebody else has to know. */
+  #tell({ details: { approval } }) {
+    if (approval !== undefined) this.attempt.announce();
   }
 
   /** Say where its message comes in. */

@@ -283,7 +283,7 @@ test("options of a step that are wrong are refused with what is wrong", async ()
     assert.equal((await carryOut((_, { step }) => step("a", () => 1, options))).finished.error.message, message);
   }
   const calls = {
-    'waitForSignal(signal, options): options.wait is unknown; known are name, timeout': ({ waitForSignal }) => waitForSignal("a", { wait: 1 }),
+    'waitForSignal(signal, options): options.wait is unknown; known are name, timeout, approval': ({ waitForSignal }) => waitForSignal("a", { wait: 1 }),
     "waitForSignal(signal, options): signal must be text, got undefined": ({ waitForSignal }) => waitForSignal(),
     'waitForSignal(signal, options): options.name must not contain "~", got "a~b"': ({ waitForSignal }) => waitForSignal("a", { name: "a~b" }),
     'waitForSignal(signal, options): signal must not contain "~", got "a~in-doubt"': ({ waitForSignal }) => waitForSignal("a~in-doubt", { name: "a" }),

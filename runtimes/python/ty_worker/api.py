@@ -123,9 +123,14 @@ class Context(_Calls):
         """Sleep until an aware datetime, seconds since 1970 or text such as "2026-11-22T14:37:00Z"."""
         self._front.perform(options.sleep_until(name, instant))
 
-    def wait_for_signal(self, signal: str, *, timeout: float | str | None = None, name: str | None = None) -> Any:
-        """Return the data of the next signal of that name; None when the timeout came first."""
-        return self._front.perform(options.signal(signal, timeout, name))
+    def wait_for_signal(
+        self, signal: str, *, timeout: float | str | None = None, name: str | None = None, approval: Mapping[str, str] | None = None
+    ) -> Any:
+        """Return the data of the next signal of that name; None when the timeout came first.
+
+        With `approval`, `{"title": ..., "description": ...}`, a person is asked to send it.
+        """
+        return self._front.perform(options.signal(signal, timeout, name, approval))
 
     def send_signal(self, run: str, signal: str, data: Any = None, *, name: str | None = None) -> None:
         """Send a signal to another run; it is in that run's inbox when this returns."""
@@ -170,9 +175,14 @@ class AsyncContext(_Calls):
         """Sleep until an aware datetime, seconds since 1970 or text such as "2026-11-22T14:37:00Z"."""
         return self._front.perform(options.sleep_until(name, instant))
 
-    def wait_for_signal(self, signal: str, *, timeout: float | str | None = None, name: str | None = None) -> Coroutine[Any, Any, Any]:
-        """Give the data of the next signal of that name; None when the timeout came first."""
-        return self._front.perform(options.signal(signal, timeout, name))
+    def wait_for_signal(
+        self, signal: str, *, timeout: float | str | None = None, name: str | None = None, approval: Mapping[str, str] | None = None
+    ) -> Coroutine[Any, Any, Any]:
+        """Give the data of the next signal of that name; None when the timeout came first.
+
+        With `approval`, `{"title": ..., "description": ...}`, a person is asked to send it.
+        """
+        return self._front.perform(options.signal(signal, timeout, name, approval))
 
     def send_signal(self, run: str, signal: str, data: Any = None, *, name: str | None = None) -> Coroutine[Any, Any, None]:
         """Send a signal to another run; it is in that run's inbox when this is done."""

@@ -72,13 +72,13 @@ def sleep_until(name: object, instant: object) -> SleepCall:
     return SleepCall(check_name(name, what), 0, instant_ms(instant, f"{what}: instant"))
 
 
-def signal(signal: object, timeout: object, name: object) -> SignalCall:
-    """Return a wait for a signal."""
+def signal(signal: object, timeout: object, name: object, approval: object) -> SignalCall:
+    """Return a wait for a signal, which a person is asked for if `approval` says so."""
     from ty_worker.signals import SignalCall
 
     what = "ctx.wait_for_signal(signal)"
     text = check_name(signal, what, "signal")
-    return SignalCall(optional_name(name, what, text), text, _timeout(timeout, what))
+    return SignalCall(optional_name(name, what, text), text, _timeout(timeout, what), _approval(approval, what))
 
 
 def send(settings: Settings, run: object, signal: object, data: object, name: object) -> SendCall:
@@ -106,6 +106,14 @@ def child(settings: Settings, workflow: object, value: object, name: object, tim
 
 def _timeout(timeout: object, what: str) -> int | None:
     return None if timeout is None else milliseconds(timeout, f"{what}: timeout")
+
+
+def _approval(approval: object, what: str) -> str:
+    if approval is None:
+        return ""
+    from ty_worker import approvals
+
+    return approvals.approval(approval, f"{what}: approval")
 
 
 def _value(settings: Settings, value: object, what: str, name: str) -> Any:

@@ -21,20 +21,24 @@ class SignalCall(MessageCall):
     """A wait for the next signal of a name."""
 
     kind = "signal"
-    __slots__ = ("_timeout_ms", "signal")
+    __slots__ = ("_approval", "_timeout_ms", "signal")
 
-    def __init__(self, name: str, signal: str, timeout_ms: int | None) -> None:
+    def __init__(self, name: str, signal: str, timeout_ms: int | None, approval: str = "") -> None:
+        """Wait for `signal`; `approval` is JSON text of what a person is asked, if one is."""
         super().__init__(name)
-        self.signal, self._timeout_ms = signal, timeout_ms
+        self.signal, self._timeout_ms, self._approval = signal, timeout_ms, approval
         self.address = f"signal {signal}"
 
     def start(self, attempt: Attempt) -> None:
         """Record the wait, and begin it."""
-        limit = ""
+        more = ""
         if self._timeout_ms is not None:
             self.until = instant_after(self._timeout_ms)
-            limit = f',"until":"{stamp(self.until)}"'
-        attempt.record_request(self, f',"signal":{encode_text(self.signal)}{limit}')
+            more = f',"until":"{stamp(self.until)}"'
+        if self._approval:
+            more += f',"approval":{self._approval}'
+        attempt.record_request(self, f',"signal":{encode_text(self.signal)}{more}')
+        self._tell(attempt)
         self.listen(attempt)
 
     def described(self) -> dict[str, Any]:
@@ -45,10 +49,17 @@ class SignalCall(MessageCall):
         """Take the data of the signal."""
         self.value = message.get("data")
         running.complete(self, f',"value":{encode_json(self.value)},"inbox":{number}', durable=False)
+        self._tell(running)
 
     def expire(self, running: Running) -> None:
         """Go on with nothing."""
         running.complete(self, ',"expired":true', durable=False)
+        self._tell(running)
+
+    def _tell(self, running: Running) -> None:
+        """Let others look, where a person is asked or is asked no more."""
+        if self._approval:
+            running.port.changed()
 
 
 class SendCall(MessageCall):

@@ -1,0 +1,310 @@
+"""The clerk: takes cards to TaskYou beside the passes, and brings back what came of it and what people did on the board.
+
+A pass asks and collects; the calls are made by threads, while no lock of a pass is held (a hook of TaskYou may call this program). One process of a
+data folder at a time has the board. What a person does there is a request like one by command.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from reconciler import boardnews
+from reconciler.backoff import next_try
+from reconciler.card import SCHEDULE, Board, Card, Says, place_tag, text_digest
+from reconciler.clock import Clock
+from reconciler.conditions import BOARD, Known
+from reconciler.config import TaskyouSettings
+from reconciler.digest import digest_of
+from reconciler.errands import Done, Errand, Errands
+from reconciler.errors import BusyError
+from reconciler.instants import stamp
+from reconciler.locks import FileLock
+from reconciler.model import Place
+from reconciler.plan.cards import due_cards, may_move, quiet_until
+from reconciler.state import Store, cards, conditions, events, workflows
+from reconciler.taskyou import leftovers
+from reconciler.taskyou.client import TaskYou
+from reconciler.taskyou.errors import BusyError as BoardBusyError
+from reconciler.taskyou.errors import ForeignError, MissingError, RefusedError, TaskYouError
+from reconciler.taskyou.identity import database_of, recognise
+from reconciler.taskyou.orders import Order, Outcome, carry_out
+from reconciler.taskyou.presence import may_be_there
+from reconciler.taskyou.text import body_of, title_of
+from reconciler.values import frozen, replace
+
+_PATIENCE = 10.0
+_AT_ONCE = 4
+_GATHER = 0.2
+
+
+@frozen
+class _Asked:
+    """What an errand is about: a card and what it was to say, or (without a card) a place whose cards were listed, and when that began."""
+
+    card: Card | None
+    says: Says | None
+    database: str = ""
+    place: Place | None = None
+    began_at: datetime | None = None
+
+
+class Clerk:
+    """Speaks with TaskYou for one process. Passes of that process share it."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        settings: TaskyouSettings,
+        clock: Clock,
+        scope: Callable[[], str],
+        interval: timedelta,
+        say: Callable[[str], None],
+        command: str,
+    ) -> None:
+        """Nothing is called before a card needs it. `interval` is how often people's doings are asked for, `say` tells of trouble."""
+        self._data_dir, self._settings, self._clock, self._scope, self._interval = data_dir, settings, clock, scope, interval
+        self._command, self._say = command, say
+        self.wake: Callable[[], None] = lambda: None
+        self.keeps = True  # what was found out of the program; who only plans keeps nothing
+        self._known: dict[str, TaskYou] = {}
+        self._recognising = threading.Lock()
+        self.asleep = "TY_OPENWORKFLOW_SYNC" in os.environ  # inside a hook of a call that one of us makes: that one goes on afterwards
+        self._looked: datetime | None = None
+        self._still: tuple[tuple[int, int, int], datetime | None] | None = None
+        self._shift, self._working = threading.Lock(), 0
+        self._held = ExitStack()
+        self._woke = 0.0
+
+    @cached_property
+    def errands(self) -> Errands:
+        """The queue of calls."""
+        return Errands(self._news, size=_AT_ONCE)
+
+    @cached_property
+    def board(self) -> Board:
+        """The board of the settings; whether a program is there is looked up once."""
+        given = self._settings
+        database = database_of(given.database)
+        present = may_be_there(given.cli, self._data_dir / "cache", keep=self.keeps)
+        return Board(present, given.auto_create_tasks, database, given.project, given.status_map, given.on_task_closed == "cancel", self._command)
+
+    @property
+    def is_used(self) -> bool:
+        """Say whether anything was asked of TaskYou in this process."""
+        return "errands" in self.__dict__
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether a call is under way, or has come back and was not collected."""
+        return self.is_used and bool(self.errands.under_way())
+
+    def _news(self) -> None:
+        """Wake who waits for outcomes; of many that come at once not for each. Called by threads."""
+        now = monotonic()
+        if now - self._woke >= _GATHER or not self.errands.is_moving:
+            self._woke = now
+            self.wake()
+
+    # What has come back
+
+    def collect(self, store: Store) -> None:
+        """Remember what came of calls, and what people did on the board since."""
+        done = self.errands.collect() if self.is_used else []
+        if not done:
+            return
+        with store.transaction():
+            for one in done:
+                asked: _Asked = one.errand.about
+                if asked.card is None:
+                    self._listed(store, one)
+                elif one.error is None:
+                    self._came_back(store, asked.card, one.value)
+                else:
+                    self._failed(store, asked.card, one)
+
+    def _came_back(self, store: Store, card: Card, outcome: Outcome) -> None:
+        now = self._clock.now()
+        is_new = outcome.created and cards.number_of(store, card.place, card.object) is None
+        cards.written(store, card, outcome.id, outcome.wrote, outcome.seen, gone=outcome.gone, now=now)
+        about = _object(card)
+        if card.trouble:
+            conditions.save(store, [((card.place, about, BOARD), None)])
+            events.add_event(store, card.place, about, "resolved", "was task-not-synced", now=now)
+        if is_new:
+            events.add_event(
+                store, card.place, about, "task-created", f"task #{outcome.id}: {title_of(card.spec['title'], otherwise=card.object)}", now=now
+            )
+        if outcome.gone:
+            boardnews.removed(store, card.place, about, card.kind, card.uid, outcome.id, cancels=self.board.cancels, now=now)
+        elif outcome.seen != card.seen and card.kind != SCHEDULE and not card.over:
+            row = {"kind": card.kind, "uid": card.uid, "id": outcome.id, "tag": card.tag, "spec": card.spec, "wrote": outcome.wrote}
+            boardnews.moved(store, card.place, about, row, outcome.seen, cancels=self.board.cancels, now=now)
+        for note in outcome.notes:
+            events.add_event(store, card.place, about, "task-not-synced", note, now=now)
+
+    def _failed(self, store: Store, card: Card, done: Done) -> None:
+        """Remember that a card could not be written; where nobody asked for it and there is no TaskYou, it is forgotten."""
+        now, about = self._clock.now(), _object(card)
+        if isinstance(done.error, MissingError | ForeignError) and card.id is None and not card.spec.get("explicit"):
+            cards.forget(store, card.tag)
+            return
+        message = str(done.error)
+        again = not isinstance(done.error, RefusedError)
+        seed = f"{self._scope()}/{card.tag}/{digest_of(card.now)[:8]}"
+        cards.failed(store, card.tag, message, next_try(seed, card.failures + 1, now=now) if again else None)
+        if card.trouble != message:
+            conditions.save(store, [((card.place, about, BOARD), Known("False", "task-not-synced", message, stamp(now)))])
+            self._say(f"{about}: its card in TaskYou is not as it should be: {message}")
+        events.add_event(store, card.place, about, "task-not-synced", message, now=now)
+
+    def _listed(self, store: Store, done: Done) -> None:
+        """Take in what people did with the cards of a place."""
+        if done.error is not None:
+            return  # unknown: nothing follows from it
+        asked: _Asked = done.errand.about
+        under_way = {key[1] for key, _ in self.errands.under_way() if isinstance(key, tuple) and key[0] == "card"}
+        assert asked.place is not None
+        assert asked.began_at is not None
+        rows = [row for row in cards.placed(store, asked.database, asked.place) if row["tag"] not in under_way]
+        boardnews.take_in(store, asked.place, rows, done.value, asked.began_at, cancels=self.board.cancels, now=self._clock.now())
+
+    # What is sent
+
+    def send(self, store: Store, *, eager: bool = False, flush: bool = False) -> list[datetime]:
+        """Have cards written that do not say yet what they shall; returns when something is due next.
+
+        `eager`: also what failed a moment ago; `flush`: also texts that would be gathered.
+        """
+        if self.asleep:
+            return []
+        now = self._clock.now()
+        self._look_about(store, now=now)
+        if (
+            not (eager or flush)
+            and self._still is not None
+            and self._still[0] == store.version()
+            and (self._still[1] is None or now < self._still[1])
+        ):
+            return [] if self._still[1] is None else [self._still[1]]
+        known = list(cards.unsettled(store).values())
+        ready = [replace(card, next_at=None if eager else card.next_at, written_at=None if eager or flush else card.written_at) for card in known]
+        orders = list(due_cards(ready, self.board, now=now))
+        if orders:
+            with store.transaction():
+                for order in orders:
+                    texts = [text_digest(title_of(order.says.title, otherwise=order.card.object)), text_digest(body_of(order.says.body))]
+                    cards.about_to_write(store, order.card.tag, texts, order.says.status)
+            for order in orders:
+                self.errands.ask(self._errand(store, order.card, order.says, texts=order.card.ours))
+        dues = [*cards.next_dues(store), *quiet_until(ready, self.board, now=now)]
+        due = min((due for due in dues if due > now), default=None)
+        self._still = store.version(), due
+        return [] if due is None else [due]
+
+    def _errand(self, store: Store, card: Card, says: Says, *, texts: Sequence[str]) -> Errand:
+        tags = [card.tag, place_tag(self._scope_of(store, card.place), card.place), *card.spec["tags"]]
+        mine = frozenset({*texts, text_digest(title_of(says.title, otherwise=card.object)), text_digest(body_of(says.body))})
+        order = Order(
+            tags,
+            card.id,
+            says,
+            card.spec["project"] or "personal",
+            card.spec["type"],
+            card.wrote,
+            mine,
+            tuple(card.spec["blocks"]),
+            card.over,
+            bool(card.spec.get("adopt")),
+        )
+        token = digest_of([card.now, says.title, says.body, says.status, says.pinned])
+
+        def work() -> Outcome:
+            with self._at_work():
+                return carry_out(self._taskyou(card.database), order, may_move)
+
+        return Errand(("card", card.tag), token, ("card", card.tag), work, _Asked(card, says))
+
+    def _look_about(self, store: Store, *, now: datetime) -> None:
+        """Ask for the cards of each place where what a person does matters, once in `poll_interval`."""
+        if self._looked is not None and self._looked <= now < self._looked + self._interval:
+            return
+        self._looked = now
+        for database, place in cards.watched(store):
+            self._ask_for(store, database, place, now=now)
+
+    def look_first(self, store: Store) -> bool:
+        """Ask for what people did, before a pass; false if nothing of ours is open."""
+        if self.asleep:
+            return False
+        watched = cards.watched(store)
+        self._looked = now = self._clock.now()
+        for database, place in watched:
+            self._ask_for(store, database, place, now=now)
+        return bool(watched)
+
+    def _ask_for(self, store: Store, database: str, place: Place, *, now: datetime) -> None:
+        tag = place_tag(self._scope_of(store, place), place)
+
+        def work() -> Any:
+            with self._at_work():
+                return self._taskyou(database).find(tag)
+
+        self.errands.ask(Errand(("list", database, tag), stamp(now), ("list", database, tag), work, _Asked(None, None, database, place, now)))
+
+    def _scope_of(self, store: Store, place: Place) -> str:
+        """Return what a place's tag is made of: like uids, the same after a loss of the data folder where there is a lineage."""
+        known = workflows.place_known(store, place)
+        return known[0] if known is not None and known[0] else self._scope()
+
+    def trash(self, made: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
+        """Put cards into TaskYou's trash; returns those for which it did not work, with why. Waits for it; no lock of a pass may be held."""
+        left: list[tuple[Mapping[str, Any], str]] = []
+        for card in made:
+            try:
+                with self._at_work():
+                    self._taskyou(card["database"]).trash(card["id"])
+            except TaskYouError as error:
+                left.append((card, str(error)))
+        return left
+
+    # In threads
+
+    def _taskyou(self, database: str) -> TaskYou:
+        """Return TaskYou with a database; it is recognised once by each process. Raises TaskYouError."""
+        with self._recognising:
+            if database not in self._known:
+                program = recognise(self._settings.cli, database).program
+                marked = {**os.environ, leftovers.MARK: str(self._data_dir), leftovers.PROGRAM: program}
+                self._known[database] = TaskYou(program, database, environ=marked)
+            return self._known[database]
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Have the board for this process while any of its calls are under way. Raises BoardBusyError."""
+        with self._shift:
+            if not self._working:
+                try:
+                    self._held.enter_context(FileLock(self._data_dir / "taskyou.lock").held("taskyou", _PATIENCE))
+                    leftovers.end_leftovers(str(self._data_dir))
+                except BusyError as error:
+                    message = f"another process speaks with TaskYou: {error}"
+                    raise BoardBusyError(message) from error
+            self._working += 1
+        try:
+            yield
+        finally:
+            with self._shift:
+                self._working -= 1
+                if not self._working:
+                    self._held.close()
+
+
+def _object(card: Card) -> str:
+    """Return what the events and conditions of a card are about: the run, also for its approvals."""
+    return f"run/{card.spec['run']}" if card.kind == "approval" else card.object
