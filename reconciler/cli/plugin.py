@@ -124,7 +124,7 @@ def _files(
     manifest = _MANIFEST.format(
         name=NAME,
         version=version,
-        command=_yaml(quote(str(target / "service"))),
+        command=_yaml(f"exec {quote(str(target / 'service'))}"),
         environment=", ".join(_yaml(f"{name}={value}") for name, value in environment.items()),
     )
     return {"plugin.yaml": _marked(manifest), **{name: "#!/bin/sh\n" + _marked(text) for name, text in scripts.items()}}
