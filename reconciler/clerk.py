@@ -130,11 +130,15 @@ class Clerk:
         if done.error is not None:
             return  # unknown: nothing follows from it
         asked: _Asked = done.errand.about
-        under_way = {key[1] for key, _ in self.errands.under_way() if isinstance(key, tuple) and key[0] == "card"}
+        under_way = self._cards_under_way()
         assert asked.place is not None
         assert asked.began_at is not None
         rows = [row for row in cards.placed(store, asked.database, asked.place) if row["tag"] not in under_way]
         boardnews.take_in(store, asked.place, rows, done.value, asked.began_at, cancels=self.board.cancels, now=self._clock.now())
+
+    def _cards_under_way(self) -> set[str]:
+        keys = [key for key, _ in self.errands.under_way()] if self.is_used else []
+        return {key[1] for key in keys if isinstance(key, tuple) and key[0] == "card"}
 
     # What is sent
 
@@ -156,7 +160,8 @@ class Clerk:
             return [] if self._still[1] is None else [self._still[1]]
         known = list(cards.unsettled(store).values())
         ready = [replace(card, next_at=None if eager else card.next_at, written_at=None if eager or flush else card.written_at) for card in known]
-        orders = list(due_cards(ready, self.board, now=now))
+        under_way = self._cards_under_way()  # what these find out comes first
+        orders = [order for order in due_cards(ready, self.board, now=now) if order.card.tag not in under_way]
         if orders:
             with store.transaction():
                 for order in orders:

@@ -94,7 +94,9 @@ def _open(tried: Json) -> Sequence[Json]:
 def _write(taskyou: TaskYou, order: Order, done: Outcome, may_move: MayMove) -> None:
     assert done.id is not None
     _block(taskyou, order, done)
-    _write_text(taskyou, order, taskyou.show(done.id), done)
+    task = taskyou.show(done.id)
+    done.seen = task.status
+    _write_text(taskyou, order, task, done)
     _move(taskyou, order, done.seen, done, may_move)
 
 
@@ -187,8 +189,10 @@ def _move(taskyou: TaskYou, order: Order, theirs: str, done: Outcome, may_move: 
         done.wrote["pinned"] = pinned
     done.wrote.pop("pinning", None)
     if may_move(theirs, done.wrote, wanted) and done.id is not None:
-        taskyou.move(done.id, wanted)
-        done.seen = wanted
+        done.seen = taskyou.show(done.id).status  # other calls take long where hooks are awaited, and a person may have acted meanwhile
+        if may_move(done.seen, done.wrote, wanted):
+            taskyou.move(done.id, wanted)
+            done.seen = wanted
     if done.seen == wanted:
         done.wrote["status"] = wanted
     if wanted != order.says.status:

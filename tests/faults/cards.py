@@ -127,15 +127,26 @@ def check_quiet(one: Scene) -> None:
     assert one.site.plan()["changes"] == []
     one.board.forget_calls()
     before = one.board.tasks(trashed=True)
+    rows = rows_of(one)
     store = open_store(one.site.data)
     try:
         changes = store.db.execute("PRAGMA data_version").fetchone()
         one.pass_()
-        assert store.db.execute("PRAGMA data_version").fetchone() == changes, "a pass over an unchanged world wrote to the database"
+        assert store.db.execute("PRAGMA data_version").fetchone() == changes, f"a pass over an unchanged world wrote {rows_of(one) ^ rows}"
     finally:
         store.close()
     assert {call.argv[0] for call in one.board.calls()} <= {"--version", "list"}
     assert one.board.tasks(trashed=True) == before
+
+
+def rows_of(one: Scene) -> set[str]:
+    """Return every row of the database, as text."""
+    store = open_store(one.site.data)
+    try:
+        tables = [name for (name,) in store.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {f"{table} {row}" for table in tables for row in store.db.execute(f"SELECT * FROM {table}")}
+    finally:
+        store.close()
 
 
 def done_with_workers(one: Scene) -> None:

@@ -1,12 +1,13 @@
 """Trouble between us and TaskYou, of every kind and at every call: the board converges when it ends, and no run ever notices."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.cards import Is, Scene, check_agents, check_once, check_same, converge, scene, told
+from tests.faults.cards import Is, Scene, check_agents, check_once, check_quiet, check_same, converge, scene, told
 from tests.faults.counts import note
 from tests.support.taskyou import faults
 from tests.support.taskyou.faults import Fault
@@ -163,3 +164,142 @@ def test_I18_no_program_at_all_meanwhile(one: Scene, expected: dict[str, Any]) -
     assert [task.title for task in one.board.tasks()] == ["agent's work"]
     converge(one, WANTED)
     check_same(one, expected)
+
+
+GATED = """\
+import os, time
+
+def workflow(input, ctx):
+    def work():
+        while not os.path.exists(os.path.expanduser("~/gate")):
+            time.sleep(0.005)
+    ctx.step("work", work)
+    if input == "bad":
+        raise ValueError("oh no")
+    return input
+"""
+# What a person does, before which of our calls, and what the card is in the end.
+PEOPLE: dict[str, tuple[list[str], str, dict[str, Any]]] = {
+    "edits the title": (
+        ["update", "{id}", "--title", "Mine"],
+        "list show update projects deps pin",
+        {"title": "Mine", "status": "blocked", "pinned": True},
+    ),
+    "edits the body": (["update", "{id}", "--body", "Mine"], "list show projects deps pin", {"body": "Mine", "status": "blocked", "pinned": True}),
+    "closes": (["close", "{id}"], "list show update projects deps pin", {"status": "done"}),
+    "archives": (["status", "{id}", "archived"], "list show update projects deps pin", {"status": "archived"}),
+    "trashes": (["delete", "{id}", "--force"], "list show update projects deps pin status", {"trashed": True}),
+    "deletes": (["delete", "{id}", "--hard", "--force"], "list show update projects deps pin status", {}),
+    "gives it to an agent": (["status", "{id}", "processing"], "list show update projects deps pin", {"status": "processing"}),
+}
+
+
+@pytest.mark.parametrize(("does", "before"), [(does, before) for does, (_, hits, _) in PEOPLE.items() for before in hits.split()])
+def test_I18_what_a_person_does_between_two_calls_stays(one: Scene, does: str, before: str) -> None:
+    one.site.workflow("w", "w.py", GATED)
+    one.site.start("bad", "w", input="bad", task=True)
+    one.site.pass_()
+    card = one.card("bad")
+    command, _, wanted = PEOPLE[does]
+    one.board.set_fault(faults.person([word.format(id=card.id) for word in command]).on(before, times=1))
+    (one.site.home / "gate").touch()
+    one.pass_()
+    one.board.clear_faults()
+    for _ in range(2):
+        one.pass_()
+    check_quiet(one)
+
+    note("people between two calls", 1)
+    left = one.cards("bad")
+    assert [{name: getattr(task, name) for name in wanted} for task in left] == ([wanted] if wanted else []), left
+    assert one.site.status("bad")["status"] == "failed"
+    check_agents(one.board)
+
+
+def test_I18_a_program_that_is_replaced_in_the_middle_is_looked_at_again(one: Scene, expected: dict[str, Any]) -> None:
+    declare(one)
+    one.pass_()
+    one.board.program.rename(one.board.folder / "elsewhere")
+    one.board.program.write_text("#!/bin/sh\necho ty 0.0.105\nexit 2\n")
+    one.board.program.chmod(0o755)
+    cancel_nap(one)
+    during = one.pass_()
+
+    assert one.card("nap").status == "backlog"
+    assert "is not TaskYou but Astral's type checker" in during.stderr
+    (one.board.folder / "elsewhere").rename(one.board.program)
+    check(one, expected)
+
+
+def test_I18_a_board_that_is_removed_in_the_middle_gets_no_second_cards(one: Scene, expected: dict[str, Any]) -> None:
+    declare(one)
+    one.pass_()
+    for path in one.board.database.parent.glob("tasks.db*"):
+        path.unlink()
+    cancel_nap(one)
+    for _ in range(3):
+        one.pass_()
+
+    check_same(one, expected)
+    check_quiet(one)
+    assert one.board.tasks(trashed=True) == []
+    assert "was removed on the board" in one.site.cli.run("events", "run/nap").stdout
+
+
+def test_I18_a_card_stays_on_the_board_on_which_it_was_made(one: Scene, tmp_path: Path) -> None:
+    one.site.workflow("w", "w.py", WORK)
+    one.site.start("nap", "w", input="nap", task=True)
+    one.pass_()
+    other = one.board.folder / "other.db"
+    one.site.cli = replace(one.site.cli, env={**one.site.cli.env, "WORKTREE_DB_PATH": str(other)})
+    one.site.start("good", "w", input="good", task=True)
+    cancel_nap(one)
+    for _ in range(2):
+        one.pass_()
+
+    assert [(task.title, task.status) for task in one.board.tasks()] == [("w: nap", "archived")]
+    one.board.database = other
+    assert [(task.title, task.status) for task in one.board.tasks()] == [("w: good", "done")]
+
+
+def test_I18_a_card_that_was_made_unnoticed_and_trashed_is_not_made_again(one: Scene) -> None:
+    one.site.workflow("w", "w.py", WORK)
+    one.site.start("good", "w", input="good", task=True)
+    one.board.set_fault(faults.killed("after").on("create"))
+    one.pass_()
+    one.board.person("delete", str(one.card("good").id), "--force")
+    one.board.clear_faults()
+    for _ in range(2):
+        one.pass_()
+
+    assert one.card("good").trashed
+    check_quiet(one)
+
+
+def test_I18_a_card_that_was_made_unnoticed_is_not_forgotten_when_the_program_goes(one: Scene) -> None:
+    one.site.workflow("w", "w.py", WORK)
+    one.site.start("good", "w", input="good")  # nobody asked for its card
+    one.board.set_fault(faults.killed("after").on("create"))
+    one.pass_()
+    with one.board.away():
+        one.pass_()
+    one.board.clear_faults()
+    converge(one, {"good": WANTED["good"]})
+
+
+def test_I18_where_no_program_is_and_nobody_asked_nothing_is_said(one: Scene) -> None:
+    one.site.workflow("w", "w.py", WORK)
+    one.site.start("good", "w", input="good")
+    with one.board.away():
+        said = [one.pass_() for _ in range(2)]
+
+    assert "TaskYou" not in "".join(done.stdout + done.stderr for done in said)
+    assert one.board.tasks() == []
+
+
+def test_I18_a_refused_card_is_not_asked_for_again_and_again(one: Scene) -> None:
+    declare(one)
+    one.board.set_fault(faults.unknown_project())
+    one.pass_()
+
+    assert len(one.board.calls("create")) < 30
