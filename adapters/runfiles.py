@@ -238,4 +238,7 @@ def finished(history: History, size: int) -> Finished:
     assert end is not None
     completed_at = instant(end["at"])
     assert completed_at is not None
-    return Finished(seen(history, size), Status(end["status"]), completed_at, end.get("output"), end.get("error"), end.get("reason", ""))
+    error = end.get("error")
+    step = None if error is None else history.failed_step(error)
+    error = error if step is None else {**error, "step": step}
+    return Finished(seen(history, size), Status(end["status"]), completed_at, end.get("output"), error, end.get("reason", ""))
