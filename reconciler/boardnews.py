@@ -79,8 +79,8 @@ def _approve(store: Store, place: Place, about: str, row: Mapping[str, Any], *, 
         events.add_event(store, place, about, "task-not-synced", message, now=now)
         return
     number = f"approval/{row['tag']}"
-    message = {"type": "signal", "id": number, "name": spec["signal"], "data": data, "key": spec["key"], "attempt": spec["attempt"]}
-    if messages.remember(store, row["uid"], number, message, now=now):
+    sent: dict[str, Json] = {"type": "signal", "id": number, "name": spec["signal"], "data": data, "key": spec["key"], "attempt": spec["attempt"]}
+    if messages.remember(store, row["uid"], number, sent, now=now):
         requests.add_request(store, place, about, "signal", {"name": spec["signal"], "id": number, "data": data}, WHO, now=now)
         events.add_event(store, place, about, "signal", f"{spec['signal']}: approved by task #{row['id']}", now=now)
     cards.settle(store, row["tag"])

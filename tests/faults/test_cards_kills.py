@@ -91,7 +91,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[dict
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_I11_I18_a_reconciler_killed_at_any_call_of_TaskYou_leaves_one_card_for_each_run(tmp_path: Path, whole: tuple[dict[str, Any], int], when: Any) -> None:
+def test_I11_I18_a_reconciler_killed_at_any_call_of_TaskYou_leaves_one_card_for_each_run(
+    tmp_path: Path, whole: tuple[dict[str, Any], int], when: Any
+) -> None:
     expected, total = whole
     assert total >= AT_LEAST
 
