@@ -226,6 +226,7 @@ def _approvals(history: History) -> tuple[OpenApproval, ...]:
             call.request["approval"].get("description", ""),
             call.request_seq,
             instant(call.until),
+            history.attempt,
         )
         for call in history.open_approvals()
     )
@@ -239,5 +240,6 @@ def finished(history: History, size: int) -> Finished:
     assert completed_at is not None
     error = end.get("error")
     step = None if error is None else history.failed_step(error)
-    error = error if step is None else {**error, "step": step}
+    if error is not None and step is not None:
+        error = {**error, "step": step}
     return Finished(seen(history, size), Status(end["status"]), completed_at, end.get("output"), error, end.get("reason", ""))

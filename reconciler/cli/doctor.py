@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reconciler import installation
+from reconciler.cli.board import taskyou
 from reconciler.cli.context import Context, Globals
 from reconciler.compute import Finding
 from reconciler.config import settings_path
@@ -31,7 +32,7 @@ def examine(options: Globals) -> list[Finding]:
     except TyOpenworkflowError as error:
         return [Finding("settings", False, str(error), f"mend {path}, or move it away: without it the defaults count")]
     found = [Finding("settings", True, f"{path}{'' if path.exists() else ' (not there: the defaults count)'}")]
-    for look in (_data_dir, _owner, _room, _file_system, _database, _lock, _local_folder, _adapters):
+    for look in (_data_dir, _owner, _room, _file_system, _database, _lock, _local_folder, _adapters, taskyou):
         found += _careful(look, service)
     return found
 

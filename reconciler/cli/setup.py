@@ -56,9 +56,15 @@ def init(
     service_units: Annotated[
         bool, option("--service", help="Write units for systemd and launchd that reconcile DIR, which may be a project already.")
     ] = False,
+    taskyou: Annotated[bool, option("--taskyou", help="Write a plugin for TaskYou, whose daemon then reconciles DIR.")] = False,
+    taskyou_dir: Annotated[
+        str | None, option("--taskyou-dir", help="The same into this folder of plugins; default: the one that TaskYou names.")
+    ] = None,
 ) -> int:
     """Write the settings file and the local folder; with DIR also a project. What is there already is left alone."""
     folder = None if directory is None else Path(directory).expanduser().absolute()
+    if taskyou or taskyou_dir is not None:
+        return _plugin(folder, taskyou_dir, both=service_units)
     if service_units:
         return _units(folder)
     if folder is not None:
@@ -84,14 +90,42 @@ def init(
 
 def _units(folder: Path | None) -> int:
     """Write the units of a loop with the options of this call."""
-    service, options = CONTEXT.service, CONTEXT.options
+    service = CONTEXT.service
+    _need(folder)
+    words = _options()
+    CONTEXT.say(*units.write(service.data_dir / "service", [*words, "serve", str(folder or service.local)], service.data_dir / "loop.log"))
+    return 0
+
+
+def _plugin(folder: Path | None, place: str | None, *, both: bool) -> int:
+    """Write TaskYou's plugin with the options of this call."""
+    from reconciler.cli import plugin
+    from reconciler.taskyou.identity import database_of
+
+    if both:
+        message = "--service and --taskyou both have the loop started: choose one of them"
+        raise UsageError(message)
+    _need(folder)
+    service = CONTEXT.service
+    plugins, program = plugin.place_of(service.settings.taskyou, place)
+    service.local.mkdir(parents=True, exist_ok=True, mode=0o700)
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "WORKTREE_DB_PATH": database_of(service.settings.taskyou.database)}
+    CONTEXT.say(*plugin.write(plugins, program, _options(), folder or service.local, service.data_dir / "loop.log", environment))
+    return 0
+
+
+def _need(folder: Path | None) -> None:
+    """Raise UsageError for a folder that is not there."""
     if folder is not None and not folder.is_dir():
         message = f"{folder} is not there: `ty-openworkflow init {folder}` makes a project of it"
         raise UsageError(message)
-    given = {"--config": settings_path(options.config) if options.config else None, "--data-dir": service.data_dir, "--env": service.environment}
-    words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-    CONTEXT.say(*units.write(service.data_dir / "service", [*words, "serve", str(folder or service.local)], service.data_dir / "loop.log"))
-    return 0
+
+
+def _options() -> list[str]:
+    """Return the options with which another process means the same installation as this call."""
+    service = CONTEXT.service
+    given = {"--config": service.settings.source, "--data-dir": service.data_dir, "--env": service.environment}
+    return [word for name, value in given.items() if value is not None for word in (name, str(value))]
 
 
 def _check(folder: Path) -> None:

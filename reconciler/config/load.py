@@ -109,7 +109,8 @@ def _docker(given: dict[str, Any], data_dir: Path, base: Path, environ: Mapping[
 
 def _taskyou(given: Mapping[str, Any], base: Path, environ: Mapping[str, str]) -> TaskyouSettings:
     database = given.get("database") or environ.get("WORKTREE_DB_PATH") or ""
-    return TaskyouSettings(**{**given, "database": str(_path(database, base, environ)) if database else ""})
+    cli = _program(given.get("cli", TaskyouSettings().cli), base, environ)
+    return TaskyouSettings(**{**given, "cli": cli, "database": str(_path(database, base, environ)) if database else ""})
 
 
 def _secret(given: Mapping[str, str], base: Path, environ: Mapping[str, str]) -> SecretSource:

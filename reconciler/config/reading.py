@@ -17,6 +17,11 @@ _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
 _WORDS: Mapping[str, bool] = {"true": True, "false": False}
 _REFUSED = "/adapters/cloudflare/api_token"
+_COLUMNS = "/taskyou/status_map/"
+_NO_COLUMN = {
+    "queued": "there TaskYou starts an agent on the card",
+    "processing": "there TaskYou expects an agent, and moves the card to blocked when none has worked on it for 90 s",
+}
 _DURATIONS = ("poll_interval", "park_after", "adapters/exec/linger")
 
 
@@ -94,6 +99,9 @@ def _faults(given: Json) -> Iterator[Finding]:
     for finding in findings(given, schema_of("settings")):
         if finding.pointer == _REFUSED:
             yield Finding(_REFUSED, "settings hold no secrets", "remove it, and let api_token_cmd print the token", at_key=True)
+        elif finding.pointer.startswith(_COLUMNS) and not finding.at_key:
+            column = given["taskyou"]["status_map"].get(finding.pointer.removeprefix(_COLUMNS))
+            yield finding._replace(hint=_NO_COLUMN.get(column, finding.hint) if isinstance(column, str) else finding.hint)
         else:
             yield finding
     for path in _DURATIONS:

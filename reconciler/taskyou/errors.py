@@ -17,11 +17,19 @@ class MissingError(TaskYouError):
 
 
 class ForeignError(TaskYouError):
-    """The program is not TaskYou, or one that is too old."""
+    """The program is not TaskYou, or not one that we can use."""
+
+
+class OldError(ForeignError):
+    """It is TaskYou, and lacks what we need of it."""
 
 
 class BusyError(TaskYouError):
     """Its database was locked for as long as it waits."""
+
+
+class ElsewhereError(TaskYouError):
+    """Another process of this installation speaks with TaskYou, and no call was made. Nothing is wrong with that."""
 
 
 class UnclearError(TaskYouError):
@@ -38,7 +46,7 @@ class GoneError(TaskYouError):
 
 # Whole lines, so that a name which is quoted in a message is not taken for one.
 _KNOWN: tuple[tuple[type[TaskYouError], re.Pattern[str]], ...] = (
-    (GoneError, re.compile(r"Task #\d+ not found")),
+    (GoneError, re.compile(r"(?:Task|Blocker task|Blocked task) #\d+ not found")),
     (
         RefusedError,
         re.compile(

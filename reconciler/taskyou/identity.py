@@ -9,7 +9,7 @@ from pathlib import Path
 from reconciler.taskyou import tasks
 from reconciler.taskyou.call import Answer
 from reconciler.taskyou.client import SECONDS, TaskYou
-from reconciler.taskyou.errors import BusyError, ForeignError, MissingError, TaskYouError, failure
+from reconciler.taskyou.errors import BusyError, ForeignError, MissingError, OldError, TaskYouError, failure
 from reconciler.taskyou.text import shown
 from reconciler.values import frozen
 
@@ -58,16 +58,20 @@ def fingerprint(program: str) -> str:
     return f"{program}:{facts.st_dev}:{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}"
 
 
+def version_of(cli: str, database: str, *, environ: Mapping[str, str] | None = None, timeout: float = SECONDS) -> tuple[str, str]:
+    """Return the program and its version, after a call that opens no database. Raises MissingError or ForeignError."""
+    program = find_program(cli, os.environ if environ is None else environ)
+    return program, _version(program, TaskYou(program, database, timeout, environ).ask("--version"))
+
+
 def recognise(cli: str, database: str, *, environ: Mapping[str, str] | None = None, timeout: float = SECONDS) -> Identity:
     """Return who `cli` is, after two calls of it. Raises MissingError, ForeignError, or what a call of TaskYou raises.
 
     The second call opens the database, and makes it when it is not there, as every call of TaskYou does.
     """
-    program = find_program(cli, os.environ if environ is None else environ)
-    seen = fingerprint(program)
-    board = TaskYou(program, database, timeout, environ)
-    version = _version(program, board.ask("--version"))
-    answer = board.ask("list", "--all", "--json", "-n", "1", "--tag", "owf")
+    seen = fingerprint(find_program(cli, os.environ if environ is None else environ))
+    program, version = version_of(cli, database, environ=environ, timeout=timeout)
+    answer = TaskYou(program, database, timeout, environ).ask("list", "--all", "--json", "-n", "1", "--tag", "owf")
     _check(program, version, answer)
     return Identity(program, version, database, seen)
 
@@ -94,7 +98,7 @@ def _check(program: str, version: str, answer: Answer) -> None:
     lacks = _UNKNOWN_FLAG.search(answer.stderr)
     if lacks is not None and answer.status == 1:
         message = f"{program} ({version}) is too old: its list has no {lacks[1]}. Update TaskYou, or {_OTHERWISE}"
-        raise ForeignError(message)
+        raise OldError(message)
     trouble = failure(f"{Path(program).name} list", answer.status, answer.stderr)
     if answer.status == 1 and (isinstance(trouble, BusyError) or (type(trouble) is TaskYouError and answer.stderr.startswith("Error: "))):
         raise trouble

@@ -10,7 +10,7 @@ from reconciler.assets import asset
 
 README = Path(__file__).parents[2] / "README.md"
 _BEGIN, _END = "<!-- settings: written from schemas/settings.schema.json -->\n", "<!-- settings end -->"
-_LATER = ("docker", "cloudflare", "webhook", "taskyou", "notify")
+_LATER = ("docker", "cloudflare", "webhook", "notify")
 
 
 def table() -> str:

@@ -151,6 +151,10 @@ def test_the_environment_names_the_file_and_the_data_folder(tmp_path: Path) -> N
     assert (settings.data_dir, settings.adapters.exec.work_dir) == (Path("/home/ana/data"), Path("/home/ana/data/exec"))
     assert settings.adapters.docker.work_dir == Path("/fixed")
     assert settings.taskyou.database == "/t.db"
+    (tmp_path / "c.yaml").write_text("taskyou: {cli: bin/ty, database: t.db}\n")
+    assert load_settings(None, environ).taskyou[:2] == (str(tmp_path / "bin" / "ty"), str(tmp_path / "t.db"))
+    (tmp_path / "c.yaml").write_text("taskyou: {cli: taskyou}\n")
+    assert load_settings(None, environ).taskyou.cli == "taskyou"
     assert settings_path(None, environ) == tmp_path / "c.yaml"
     assert settings_path("~/x.yaml", environ) == Path("/home/ana/x.yaml")
     assert settings_path(None, {**HOME, "TY_OPENWORKFLOW_CONFIG": ""}) == DATA_DIR / "config.yaml"
@@ -197,7 +201,15 @@ def test_the_first_settings_file_shows_the_defaults(tmp_path: Path) -> None:
         ("webhook: {port: 65536}\n", "65536 is above 65535"),
         ("secrets: {a: {env: A, file: b}}\n", "takes only one of env, file, cmd"),
         ("secrets: {a: value}\n", "expected a mapping, found 'value'"),
-        ("taskyou: {status_map: {failed: queued}}\n", "'queued' is not one of"),
+        (
+            "taskyou: {status_map: {failed: queued}}\n",
+            "'queued' is not one of backlog, blocked, done, archived (there TaskYou starts an agent on the card)",
+        ),
+        ("taskyou: {status_map: {running: processing}}\n", "moves the card to blocked when none has worked on it for 90 s)"),
+        ("taskyou: {status_map: {failed: Done}}\n", "'Done' is not one of backlog, blocked, done, archived"),
+        ("taskyou: {status_map: {failed: 3}}\n", "expected text, found 3"),
+        ("taskyou: {status_map: {error: done}}\n", "config.yaml:1:24: taskyou.status_map.error: "),
+        ("taskyou: {on_task_closed: reopen}\n", "'reopen' is not one of ignore, cancel"),
         ("data_dir: $NOWHERE/x\n", "config.yaml:1:11: data_dir: the environment variable NOWHERE is not set"),
         ("crash_limit: 3\ncrash_limit: 4\n", "config.yaml:2:1: the key 'crash_limit' is there twice"),
         ("- a\n", "expected a mapping, found a list"),

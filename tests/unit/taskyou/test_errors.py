@@ -6,6 +6,7 @@ from reconciler.taskyou.errors import BusyError, GoneError, RefusedError, TaskYo
 
 TOLD: list[tuple[str, type[TaskYouError], str]] = [
     ("Task #99 not found\n", GoneError, "Task #99 not found"),
+    ("Blocker task #9 not found\n", GoneError, "Blocker task #9 not found"),
     ("Error: project not found: nope\n", RefusedError, "project not found: nope"),
     ("Project 'nope' not found\n", RefusedError, "Project 'nope' not found"),
     ("Error: project not found: database is locked\n", RefusedError, "project not found: database is locked"),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.taskyou.errors import BusyError, ForeignError, MissingError, TaskYouError, UnclearError
-from reconciler.taskyou.identity import database_of, find_program, fingerprint, recognise
+from reconciler.taskyou.errors import BusyError, ForeignError, MissingError, OldError, TaskYouError, UnclearError
+from reconciler.taskyou.identity import database_of, find_program, fingerprint, recognise, version_of
 from tests.unit.taskyou.programs import Program, said, shell
 
 EMPTY = (0, "null\n", "")
@@ -28,6 +28,13 @@ def test_a_bare_version_and_a_list_are_taskyou(tmp_path: Path, version: str, pri
     assert found.fingerprint == fingerprint(program.path)
     assert program.words() == [["--version"], ["list", "--all", "--json", "-n", "1", "--tag", "owf"]]
     assert {call.environ["WORKTREE_DB_PATH"] for call in program.calls()} == {"/db"}
+
+
+def test_a_version_can_be_asked_for_without_opening_a_database(tmp_path: Path) -> None:
+    program = Program(tmp_path, {"--version": (0, "0.3.24\n", "")})
+
+    assert version_of("ty", "/db", environ=environ(tmp_path)) == (program.path, "0.3.24")
+    assert program.words() == [["--version"]]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +65,7 @@ def test_another_program_of_that_name_is_told_by_what_it_looks_like(tmp_path: Pa
 def test_a_version_that_is_too_old_is_told_by_what_it_lacks(tmp_path: Path) -> None:
     Program(tmp_path, {"--version": (0, "0.2.1\n", ""), "list": (1, "", "Error: unknown flag: --tag\nUsage:\n  ty list\n")})
 
-    with pytest.raises(ForeignError, match=r"ty \(0.2.1\) is too old: its list has no --tag\. Update TaskYou"):
+    with pytest.raises(OldError, match=r"ty \(0.2.1\) is too old: its list has no --tag\. Update TaskYou"):
         recognise("ty", "/db", environ=environ(tmp_path))
 
 
