@@ -99,6 +99,11 @@ def tag_of(uid: str) -> str:
     return f"owf-{uid}"
 
 
+def approval_tag(uid: str, key: str, attempt: int) -> str:
+    """Return the tag of the card of one wait: another attempt of the body, and another wait for the same signal, have cards of their own."""
+    return tag_of(digest_of([uid, key, attempt])[:20])
+
+
 def place_tag(scope: str, place: Place) -> str:
     """Return the tag that all cards of a place have."""
     return f"owf-in-{digest_of([scope, place.project, place.environment])[:16]}"

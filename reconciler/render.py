@@ -155,6 +155,7 @@ def run_lines(run: Mapping[str, Any], paint: Paint, now: datetime) -> list[str]:
         ("declared", meta["source"]),
         ("child of", f"run/{meta['parent']}" if meta.get("parent") else ""),
         ("slot", _slot_line(meta.get("schedule"))),
+        ("task", f"#{run['task_id']} in TaskYou" if run["task_id"] else ""),
         ("incarnation", f"{run['incarnation']}, attempt {run['attempt']}, {plural(run['claims'], 'claim')}, uid {meta['uid']}"),
         ("input", one_line(meta["input_text"])),
         ("started", _instant_line(run["started_at"], now)),
@@ -207,6 +208,19 @@ def _due_line(text: str | None, now: datetime) -> str:
         return ""
     left = datetime.fromisoformat(text) - now
     return f"{text} (in {format_duration(left)})" if left.total_seconds() > 0 else f"{text} (overdue by {format_duration(-left)})"
+
+
+def end_lines(run: Mapping[str, Any], paint: Paint) -> list[str]:
+    """Return the end of a run in one line, for those who keep only the end of an output; nothing while it goes on."""
+    error, told = run["error"], run["metadata"].get("message") or run["reason"]
+    if run["status"] == "completed":
+        told = one_line(run["metadata"]["output_text"], 200)
+    elif isinstance(error, dict):
+        step = f"in step {one_line(str(error['step']), 60)}: " if error.get("step") else ""
+        told = one_line(f"{step}{error.get('name')}: {error.get('message')}", 200)
+    if not run["completed_at"]:
+        return []
+    return ["", f"run/{run['id']}  {paint.status(run['status'])}{f': {plain(told)}' if told else ''}"]
 
 
 def _error_lines(error: Mapping[str, Any]) -> list[str]:

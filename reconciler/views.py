@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.actions import Plan
+from reconciler.card import approval_tag
 from reconciler.compute import Adapter, Finished, Gone, LetGo, Live, Observation, Quarantined, Unclaimed, Unknown
 from reconciler.digest import Json
 from reconciler.errors import DamagedError, UnavailableError
@@ -25,6 +26,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime, kno
     facts = dict(row)
     known = Standing() if known is None else known
     history, seen = _look(row, adapter)
+    tasks = {} if history is None else _tasks(facts, history)
     reason, message = facts["reason"], facts["message"]
     status, due_at, completed_at = facts["status"], facts["due_at"], facts["completed_at"]
     output, error = loads(facts["output"]), loads(facts["error"])
@@ -47,7 +49,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime, kno
         elif isinstance(seen, Unclaimed) and not seen.ordered and facts["claim"]:
             reason, message = reason or "pending", message or "no worker has taken it; the next pass hands it over again"
     if history is not None and completed_at is None and reason != "suspended":
-        reason, message = question(history, facts["name"]) or (reason, message)
+        reason, message = question(history, facts["name"], tasks) or (reason, message)
     if status == "pending" and not reason and not facts["claim"]:
         reason, message = "concurrency", "waits in the queue for a pass with room for it"
     if facts["collected_at"] is not None:
@@ -63,7 +65,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime, kno
         "input": loads(facts["input"]),
         "output": output,
         "error": error,
-        "steps": [] if history is None else [_step(call, facts, ended=status in TERMINAL) for call in history.calls.values()],
+        "steps": [] if history is None else [_step(call, facts, tasks, ended=status in TERMINAL) for call in history.calls.values()],
         "attempt": facts["attempt"] if history is None else history.attempt,
         "claims": 0 if history is None else history.claims,
         "incarnation": facts["incarnation"],
@@ -113,7 +115,7 @@ def _status(call: Call, *, ended: bool) -> str:
     return "waiting" if call.status == "running" and call.kind not in ("step", "clean-up") else call.status
 
 
-def _step(call: Call, facts: Mapping[str, Any], *, ended: bool) -> dict[str, Json]:
+def _step(call: Call, facts: Mapping[str, Any], tasks: Mapping[str, int], *, ended: bool) -> dict[str, Json]:
     return {
         "name": call.name,
         "key": call.key,
@@ -127,7 +129,7 @@ def _step(call: Call, facts: Mapping[str, Any], *, ended: bool) -> dict[str, Jso
         "completed_at": call.completed_at,
         "due_at": call.until if call.open else None,
         "run": _other_run(call, facts),
-        "approval": _approval(call),
+        "approval": _approval(call, tasks),
         "heartbeat": None if call.heartbeat is None else {"at": call.heartbeat["at"], "details": call.heartbeat.get("details")},
     }
 
@@ -139,10 +141,19 @@ def _other_run(call: Call, facts: Mapping[str, Any]) -> str | None:
     return str(call.request["run"]).removeprefix("run/") if call.kind == "send" and "run" in call.request else None
 
 
-def _approval(call: Call) -> Json:
+def _approval(call: Call, tasks: Mapping[str, int]) -> Json:
     """Return what a person is asked, or was."""
     asked = call.request.get("approval")
-    return None if asked is None else {"title": asked["title"], "description": asked.get("description", "")}
+    return None if asked is None else {"title": asked["title"], "description": asked.get("description", ""), "task_id": tasks.get(call.key)}
+
+
+def _tasks(facts: Mapping[str, Any], history: History) -> dict[str, int]:
+    """Return the numbers of the cards of a run's approvals, by the keys of the waits."""
+    known = decode_json(facts["approval_ids"])
+    tags = (
+        {key: approval_tag(facts["uid"], key, history.attempt) for key, call in history.calls.items() if "approval" in call.request} if known else {}
+    )
+    return {key: known[tag] for key, tag in tags.items() if tag in known}
 
 
 def loads(text: str | None) -> Json:

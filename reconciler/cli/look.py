@@ -13,7 +13,7 @@ from reconciler.cli.status import detailed, refused, show_overview, show_run, sh
 from reconciler.errors import RejectedError, UsageError
 from reconciler.model import TERMINAL, Status
 from reconciler.passed import Passed
-from reconciler.render import lasted, numbered, one_line, plural, run_lines, since, table
+from reconciler.render import end_lines, lasted, numbered, one_line, plural, run_lines, since, table
 from reconciler.standing import Standing, standing
 from reconciler.state import queries, schedules
 
@@ -251,7 +251,7 @@ def ended(run: str, passed: Passed, *, as_json: bool) -> int:
     if as_json:
         CONTEXT.json(view)
     else:
-        CONTEXT.say(*run_lines(views.for_text(view), CONTEXT.paint, CONTEXT.clock.now()))
+        CONTEXT.say(*run_lines(views.for_text(view), CONTEXT.paint, CONTEXT.clock.now()), *end_lines(views.for_text(view), CONTEXT.paint))
     left = [other for other in passed.active.values() if other.uid == row["uid"]]
     if left and not as_json:
         CONTEXT.tell(f"{plural(1, 'run')} has not ended in time.")

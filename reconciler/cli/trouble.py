@@ -3,8 +3,10 @@
 from typing import Any
 
 from reconciler.cli.context import CONTEXT
-from reconciler.render import one_line
-from reconciler.state import Store, retries
+from reconciler.render import one_line, plural
+from reconciler.state import Store, cards, retries
+
+_CARD = "task-not-synced"
 
 
 def waiting(store: Store | None) -> list[dict[str, Any]]:
@@ -38,13 +40,20 @@ def waiting(store: Store | None) -> list[dict[str, Any]]:
                     "next_at": None if tried.next_at is None else f"{tried.next_at:%Y-%m-%dT%H:%M:%SZ}",
                 }
             )
-    return found
+    return found + [{**one, "reason": _CARD} for one in cards.troubles(store)]
 
 
 def lines(found: list[dict[str, Any]]) -> list[str]:
-    """Return one line for each."""
+    """Return one line for each, and one for all cards: no run is touched by those."""
     told = []
     for item in found:
+        if item["reason"] == _CARD:
+            continue
         when = f"next try at {item['next_at']}" if item["next_at"] else "not tried again until it changes"
         told.append(f"  {CONTEXT.paint('!', 'red')} {item['object']}  {item['reason']}  {when}  {one_line(item['message'])}")
+    waiting = [item for item in found if item["reason"] == _CARD]
+    if waiting:
+        first = waiting[0]
+        what = f"{plural(len(waiting), 'card')} in TaskYou {'is' if len(waiting) == 1 else 'are'} not as {'it' if len(waiting) == 1 else 'they'} should be"
+        told.append(CONTEXT.paint(f"{what}: {first['object']}  {one_line(first['message'])}", "dim"))
     return told

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.actions import Action, Arm, EndWait, OpenCard, Start, WriteCard
-from reconciler.card import AGENTS, APPROVAL, CLOSED, LINK, RUN, SCHEDULE, Board, Card, Says, tag_of
+from reconciler.card import AGENTS, APPROVAL, CLOSED, LINK, RUN, SCHEDULE, Board, Card, Says, approval_tag, tag_of
 from reconciler.compute import Gone, LetGo, Live, Observation, OpenApproval, Unclaimed
-from reconciler.digest import Json, digest_of, uid_of
+from reconciler.digest import Json, uid_of
 from reconciler.plan.cardtext import says
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import replace
@@ -80,11 +80,6 @@ def _card_of_schedule(action: Arm, scope: str, board: Board) -> list[OpenCard]:
     return [OpenCard(action.place, about, SCHEDULE, uid, tag_of(uid), board.database, spec, action.schedule.source)]
 
 
-def approval_tag(uid: str, approval: OpenApproval) -> str:
-    """Return the tag of the card of one wait: another attempt of the body, and another wait for the same signal, have cards of their own."""
-    return tag_of(digest_of([uid, approval.key, approval.attempt])[:20])
-
-
 def _approvals(active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mapping[str, Observation], board: Board) -> list[Action]:
     """Ask for the cards of approvals that runs wait for, and end those that nobody waits for any more."""
     found: list[Action] = []
@@ -93,7 +88,7 @@ def _approvals(active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mappin
         look = seen.get(uid)
         if not isinstance(look, Live | LetGo | Gone | Unclaimed):
             continue
-        open_ones = {} if run.cancel is not None else {approval_tag(uid, one): one for one in look.seen.approvals}
+        open_ones = {} if run.cancel is not None else {approval_tag(uid, one.key, one.attempt): one for one in look.seen.approvals}
         waited_for[uid] = set(open_ones)
         for tag, one in open_ones.items():
             if board.present and tag not in recorded.approvals:

@@ -234,6 +234,14 @@ def next_dues(store: Store) -> list[datetime]:
 
 
 def troubles(store: Store) -> list[dict[str, Any]]:
-    """Return the cards that could not be written."""
-    rows = store.db.execute("SELECT object, trouble, next_at FROM cards WHERE trouble <> '' AND NOT settled ORDER BY object")
-    return [{"object": row[0], "trouble": row[1], "next_at": row[2]} for row in rows]
+    """Return the cards that could not be written: what they are about (a run also for its approvals), why, how often, and when they are tried again."""
+    rows = store.db.execute(
+        """
+        SELECT project, environment, iif(kind = 'approval', 'run/' || json_extract(spec, '$.run'), object) AS about, trouble, failures, next_at
+          FROM cards INDEXED BY cards_unsettled
+         WHERE NOT settled AND trouble <> ''
+         ORDER BY project, environment, about
+        """
+    )
+    names = ("project", "environment", "object", "message", "failures", "next_at")
+    return [dict(zip(names, row, strict=True)) for row in rows]

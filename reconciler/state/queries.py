@@ -8,7 +8,8 @@ from reconciler.state.store import Store
 _COLUMNS = """
 uid, project, environment, name, incarnation, owner, source, workflow, revision, adapter, input, facts, status, reason, message, claim, attempt, deaths,
 cancel, suspend, created_at, started_at, completed_at, due_at, not_before, output, error, origin, collected_at,
-(SELECT id FROM cards WHERE cards.project = runs.project AND cards.environment = runs.environment AND cards.object = 'run/' || runs.name) AS task_id
+(SELECT id FROM cards WHERE cards.project = runs.project AND cards.environment = runs.environment AND cards.object = 'run/' || runs.name) AS task_id,
+(SELECT json_group_object(tag, id) FROM cards WHERE cards.uid = runs.uid AND kind = 'approval' AND id IS NOT NULL AND NOT gone) AS approval_ids
 """
 Row = dict[str, Any]
 

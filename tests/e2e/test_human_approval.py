@@ -55,7 +55,7 @@ def test_status_shows_the_question_and_what_to_type_and_a_signal_answers_it(site
     check("overview", screen)
     assert (view["status"], view["reason"], view["metadata"]["message"]) == ("waiting", "approval", MESSAGE)
     assert [(step["kind"], step["status"], step["approval"]) for step in view["steps"]] == [
-        ("signal", "waiting", {"title": "Upgrade db1?", "description": "drain\nupgrade"})
+        ("signal", "waiting", {"title": "Upgrade db1?", "description": "drain\nupgrade", "task_id": None})
     ]
     assert view["waits_for"] == [{"object": "signal go ahead", "what": "approval", "status": "not given yet"}]
     assert "\n  waits for approval: Upgrade db1?: `ty-openworkflow " in text  # with the options that this data folder needs
@@ -76,7 +76,7 @@ def test_nobody_answers_within_the_timeout(site: Site, language: str) -> None:
 
     view = site.status("up")
     assert (view["output"], view["claims"], view["waits_for"]) == ({"answer": None}, 2, [])
-    assert view["steps"][0]["approval"] == {"title": "Upgrade db1?", "description": "drain\nupgrade"}
+    assert view["steps"][0]["approval"] == {"title": "Upgrade db1?", "description": "drain\nupgrade", "task_id": None}
 
 
 def test_an_approval_that_is_due_before_the_next_pass_is_overdue(site: Site) -> None:

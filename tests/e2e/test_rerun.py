@@ -243,10 +243,16 @@ def test_replay_of_a_run_that_waits_says_how_it_would_go_on(site: Site) -> None:
 
 def test_what_start_wrote_goes_on_after_a_retry_although_its_manifest_is_gone(site: Site) -> None:
     """Nobody's folder holds the next incarnation, so that none prunes it."""
-    failed(site, "py", command=True)
+    file, code = WORK["python"]
+    site.workflow("work", file, code, env={"MENDED": {"value": str(site.home / "mended")}})
+    site.pass_()
+    site.cli.run("start", "work", "--as", "job", "--wait", expect=5)
+    (site.home / "mended").touch()
     assert list((site.data / "manifests" / "runs").iterdir()) == []
 
-    site.cli.run("retry", "job", "--wait")
+    site.cli.run("retry", "job")
+    site.cli.run("reconcile", "--once", str(site.data / "manifests"))
+    site.cli.run("wait", "job")
     site.cli.run("reconcile", "--once", str(site.data / "manifests"))
 
     assert (site.status("job")["status"], site.status("job")["metadata"]["owner"]) == ("completed", "")
