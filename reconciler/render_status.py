@@ -39,7 +39,7 @@ def condition_lines(conditions: Sequence[Mapping[str, Any]], paint: Paint, now: 
 
 
 def _is_bad(one: Mapping[str, Any]) -> bool:
-    good = "True" if one["type"] in ("Ready", "Synced") else "False"
+    good = "True" if one["type"] in ("Ready", "Synced", "TaskSynced") else "False"
     return one["type"] not in ("Succeeded", "Stalled") and bool(one["status"] != good)
 
 
