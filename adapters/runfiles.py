@@ -226,6 +226,7 @@ def _approvals(history: History) -> tuple[OpenApproval, ...]:
             call.request["approval"].get("description", ""),
             call.request_seq,
             instant(call.until),
+            history.attempt,
         )
         for call in history.open_approvals()
     )
@@ -237,4 +238,8 @@ def finished(history: History, size: int) -> Finished:
     assert end is not None
     completed_at = instant(end["at"])
     assert completed_at is not None
-    return Finished(seen(history, size), Status(end["status"]), completed_at, end.get("output"), end.get("error"), end.get("reason", ""))
+    error = end.get("error")
+    step = None if error is None else history.failed_step(error)
+    if error is not None and step is not None:
+        error = {**error, "step": step}
+    return Finished(seen(history, size), Status(end["status"]), completed_at, end.get("output"), error, end.get("reason", ""))

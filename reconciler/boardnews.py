@@ -22,18 +22,21 @@ def take_in(
 ) -> None:
     """Compare the cards of a place, `rows` of what is remembered, with what TaskYou listed from `began_at` on, inside the transaction of the caller.
 
-    A card that is not listed is looked for by its own tag: it was removed by a person, or moved to another project.
+    A card that is not listed is looked for by its own tag: it was removed by a person, or moved to another project. Of a card that was written since the
+    list says nothing: what it shows may be from before.
     """
     there = {one.id: one.status for one in listed}
     for row in rows:
         about = f"run/{row['run']}"
         status = there.get(row["id"])
+        if row["written_at"] is None or row["written_at"] >= stamp(began_at):
+            continue
         if status is None:
-            if len(listed) < MOST_LISTED and row["written_at"] is not None and row["written_at"] < stamp(began_at):
+            if len(listed) < MOST_LISTED:
                 cards.look_again(store, row["tag"])
         elif status != row["seen"]:
             cards.seen(store, row["tag"], status)
-            if row["wrote"].get("moving") != status:
+            if status not in row["wrote"].get("moving", ()):
                 moved(store, place, about, row, status, cancels=cancels, now=now)
 
 
@@ -76,7 +79,8 @@ def _approve(store: Store, place: Place, about: str, row: Mapping[str, Any], *, 
         events.add_event(store, place, about, "task-not-synced", message, now=now)
         return
     number = f"approval/{row['tag']}"
-    if messages.remember(store, row["uid"], number, {"type": "signal", "id": number, "name": spec["signal"], "data": data}, now=now):
+    sent: dict[str, Json] = {"type": "signal", "id": number, "name": spec["signal"], "data": data, "key": spec["key"], "attempt": spec["attempt"]}
+    if messages.remember(store, row["uid"], number, sent, now=now):
         requests.add_request(store, place, about, "signal", {"name": spec["signal"], "id": number, "data": data}, WHO, now=now)
         events.add_event(store, place, about, "signal", f"{spec['signal']}: approved by task #{row['id']}", now=now)
     cards.settle(store, row["tag"])

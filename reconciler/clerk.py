@@ -14,11 +14,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from reconciler import boardnews
-from reconciler.backoff import next_try
-from reconciler.card import SCHEDULE, Board, Card, Says, place_tag, text_digest
+from reconciler import boardnews, boardresults
+from reconciler.card import Board, Card, Says, place_tag, text_digest
 from reconciler.clock import Clock
-from reconciler.conditions import BOARD, Known
 from reconciler.config import TaskyouSettings
 from reconciler.digest import digest_of
 from reconciler.errands import Done, Errand, Errands
@@ -27,12 +25,11 @@ from reconciler.instants import stamp
 from reconciler.locks import FileLock
 from reconciler.model import Place
 from reconciler.plan.cards import due_cards, may_move, quiet_until
-from reconciler.state import Store, cards, conditions, events, workflows
+from reconciler.state import Store, cards, cardtries, workflows
 from reconciler.taskyou import leftovers
 from reconciler.taskyou.client import TaskYou
-from reconciler.taskyou.errors import BusyError as BoardBusyError
-from reconciler.taskyou.errors import ForeignError, MissingError, RefusedError, TaskYouError
-from reconciler.taskyou.identity import database_of, recognise
+from reconciler.taskyou.errors import ElsewhereError, TaskYouError
+from reconciler.taskyou.identity import database_of, fingerprint, recognise
 from reconciler.taskyou.orders import Order, Outcome, carry_out
 from reconciler.taskyou.presence import may_be_there
 from reconciler.taskyou.text import body_of, title_of
@@ -72,7 +69,7 @@ class Clerk:
         self._command, self._say = command, say
         self.wake: Callable[[], None] = lambda: None
         self.keeps = True  # what was found out of the program; who only plans keeps nothing
-        self._known: dict[str, TaskYou] = {}
+        self._known: dict[str, tuple[str, TaskYou]] = {}
         self._recognising = threading.Lock()
         self.asleep = "TY_OPENWORKFLOW_SYNC" in os.environ  # inside a hook of a call that one of us makes: that one goes on afterwards
         self._looked: datetime | None = None
@@ -124,55 +121,24 @@ class Clerk:
                 if asked.card is None:
                     self._listed(store, one)
                 elif one.error is None:
-                    self._came_back(store, asked.card, one.value)
+                    boardresults.take(store, asked.card, one.value, self._scope(), self._say, cancels=self.board.cancels, now=self._clock.now())
                 else:
-                    self._failed(store, asked.card, one)
-
-    def _came_back(self, store: Store, card: Card, outcome: Outcome) -> None:
-        now = self._clock.now()
-        is_new = outcome.created and cards.number_of(store, card.place, card.object) is None
-        cards.written(store, card, outcome.id, outcome.wrote, outcome.seen, gone=outcome.gone, now=now)
-        about = _object(card)
-        if card.trouble:
-            conditions.save(store, [((card.place, about, BOARD), None)])
-            events.add_event(store, card.place, about, "resolved", "was task-not-synced", now=now)
-        if is_new:
-            events.add_event(
-                store, card.place, about, "task-created", f"task #{outcome.id}: {title_of(card.spec['title'], otherwise=card.object)}", now=now
-            )
-        if outcome.gone:
-            boardnews.removed(store, card.place, about, card.kind, card.uid, outcome.id, cancels=self.board.cancels, now=now)
-        elif outcome.seen != card.seen and card.kind != SCHEDULE and not card.over:
-            row = {"kind": card.kind, "uid": card.uid, "id": outcome.id, "tag": card.tag, "spec": card.spec, "wrote": outcome.wrote}
-            boardnews.moved(store, card.place, about, row, outcome.seen, cancels=self.board.cancels, now=now)
-        for note in outcome.notes:
-            events.add_event(store, card.place, about, "task-not-synced", note, now=now)
-
-    def _failed(self, store: Store, card: Card, done: Done) -> None:
-        """Remember that a card could not be written; where nobody asked for it and there is no TaskYou, it is forgotten."""
-        now, about = self._clock.now(), _object(card)
-        if isinstance(done.error, MissingError | ForeignError) and card.id is None and not card.spec.get("explicit"):
-            cards.forget(store, card.tag)
-            return
-        message = str(done.error)
-        again = not isinstance(done.error, RefusedError)
-        seed = f"{self._scope()}/{card.tag}/{digest_of(card.now)[:8]}"
-        cards.failed(store, card.tag, message, next_try(seed, card.failures + 1, now=now) if again else None)
-        if card.trouble != message:
-            conditions.save(store, [((card.place, about, BOARD), Known("False", "task-not-synced", message, stamp(now)))])
-            self._say(f"{about}: its card in TaskYou is not as it should be: {message}")
-        events.add_event(store, card.place, about, "task-not-synced", message, now=now)
+                    boardresults.fail(store, asked.card, one.error, self._scope(), self._say, now=self._clock.now())
 
     def _listed(self, store: Store, done: Done) -> None:
         """Take in what people did with the cards of a place."""
         if done.error is not None:
             return  # unknown: nothing follows from it
         asked: _Asked = done.errand.about
-        under_way = {key[1] for key, _ in self.errands.under_way() if isinstance(key, tuple) and key[0] == "card"}
+        under_way = self._cards_under_way()
         assert asked.place is not None
         assert asked.began_at is not None
         rows = [row for row in cards.placed(store, asked.database, asked.place) if row["tag"] not in under_way]
         boardnews.take_in(store, asked.place, rows, done.value, asked.began_at, cancels=self.board.cancels, now=self._clock.now())
+
+    def _cards_under_way(self) -> set[str]:
+        keys = [key for key, _ in self.errands.under_way()] if self.is_used else []
+        return {key[1] for key in keys if isinstance(key, tuple) and key[0] == "card"}
 
     # What is sent
 
@@ -194,12 +160,13 @@ class Clerk:
             return [] if self._still[1] is None else [self._still[1]]
         known = list(cards.unsettled(store).values())
         ready = [replace(card, next_at=None if eager else card.next_at, written_at=None if eager or flush else card.written_at) for card in known]
-        orders = list(due_cards(ready, self.board, now=now))
+        under_way = self._cards_under_way()  # what these find out comes first
+        orders = [order for order in due_cards(ready, self.board, now=now) if order.card.tag not in under_way]
         if orders:
             with store.transaction():
                 for order in orders:
                     texts = [text_digest(title_of(order.says.title, otherwise=order.card.object)), text_digest(body_of(order.says.body))]
-                    cards.about_to_write(store, order.card.tag, texts, order.says.status)
+                    cardtries.about_to_write(store, order.card.tag, texts, order.says)
             for order in orders:
                 self.errands.ask(self._errand(store, order.card, order.says, texts=order.card.ours))
         dues = [*cards.next_dues(store), *quiet_until(ready, self.board, now=now)]
@@ -219,8 +186,8 @@ class Clerk:
             card.wrote,
             mine,
             tuple(card.spec["blocks"]),
-            card.over,
             bool(card.spec.get("adopt")),
+            _since(card),
         )
         token = digest_of([card.now, says.title, says.body, says.status, says.pinned])
 
@@ -276,17 +243,18 @@ class Clerk:
     # In threads
 
     def _taskyou(self, database: str) -> TaskYou:
-        """Return TaskYou with a database; it is recognised once by each process. Raises TaskYouError."""
+        """Return TaskYou with a database; it is recognised by each process, once as long as the program stays the same. Raises TaskYouError."""
         with self._recognising:
-            if database not in self._known:
-                program = recognise(self._settings.cli, database).program
-                marked = {**os.environ, leftovers.MARK: str(self._data_dir), leftovers.PROGRAM: program}
-                self._known[database] = TaskYou(program, database, environ=marked)
-            return self._known[database]
+            known = self._known.get(database)
+            if known is None or fingerprint(known[1].program) != known[0]:
+                found = recognise(self._settings.cli, database)
+                marked = {**os.environ, leftovers.MARK: str(self._data_dir), leftovers.PROGRAM: found.program}
+                known = self._known[database] = (found.fingerprint, TaskYou(found.program, database, environ=marked))
+            return known[1]
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
-        """Have the board for this process while any of its calls are under way. Raises BoardBusyError."""
+        """Have the board for this process while any of its calls are under way. Raises ElsewhereError."""
         with self._shift:
             if not self._working:
                 try:
@@ -294,7 +262,7 @@ class Clerk:
                     leftovers.end_leftovers(str(self._data_dir))
                 except BusyError as error:
                     message = f"another process speaks with TaskYou: {error}"
-                    raise BoardBusyError(message) from error
+                    raise ElsewhereError(message) from error
             self._working += 1
         try:
             yield
@@ -305,6 +273,7 @@ class Clerk:
                     self._held.close()
 
 
-def _object(card: Card) -> str:
-    """Return what the events and conditions of a card are about: the run, also for its approvals."""
-    return f"run/{card.spec['run']}" if card.kind == "approval" else card.object
+def _since(card: Card) -> datetime | None:
+    """Return when the run of a card was made that an earlier try may have made: one of another process, or from before a loss of the database."""
+    made = card.about.get("created_at")
+    return datetime.fromisoformat(made) if made and (card.ours or card.spec.get("restored")) else None

@@ -101,7 +101,8 @@ class Ask:
 class OpenApproval:
     """A wait that a person shall answer, and has not yet: what was asked, and until when an answer counts.
 
-    `seq` is the position of its request among the records of the journal that count. A key is asked for once in an attempt of the body.
+    `seq` is the position of its request among the records of the journal that count. In an `attempt` of the body a key is asked for once: a signal
+    with both is for this wait alone.
     """
 
     key: str
@@ -110,6 +111,7 @@ class OpenApproval:
     description: str
     seq: int
     until: datetime | None = None
+    attempt: int = 1
 
 
 @frozen

@@ -86,7 +86,8 @@ def _waits_for(store: Store, run: ActiveRun, view: Mapping[str, Any]) -> list[di
             status = runs.status_of(store, run.place, step["run"])
             found.append({"object": f"run/{step['run']}", "what": "child", "status": status or "not asked for yet"})
         else:
-            found.append({"object": f"signal {step['name']}", "what": "signal", "status": "not sent yet"})
+            what, status = ("signal", "not sent yet") if step["approval"] is None else ("approval", "not given yet")
+            found.append({"object": f"signal {step['name']}", "what": what, "status": status})
     return found
 
 

@@ -10,6 +10,7 @@ from reconciler.locks import follower_lock, loop_lock
 
 _LOG = "follower.log"
 _MOST_LOG = 1 << 20
+_OF_A_CALL = ("TY_OPENWORKFLOW_SYNC", "TY_OPENWORKFLOW_CALL", "TY_OPENWORKFLOW_PROGRAM")  # in a hook of TaskYou; a follower outlives that
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from reconciler.cli import main; main()"
 
 
@@ -33,10 +34,11 @@ def leave(data_dir: Path, options: Sequence[str], folder: Path) -> int:
         log.replace(log.with_suffix(".log.1"))
     root = str(Path(__file__).parent.parent)
     command = [sys.executable, "-P", "-c", _START, root, *options, "reconcile", "--until", "parked", "--give-way", str(folder)]
+    environ = {name: value for name, value in os.environ.items() if name not in _OF_A_CALL}
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor, cwd=data_dir, start_new_session=True, close_fds=True
+            command, stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor, cwd=data_dir, env=environ, start_new_session=True, close_fds=True
         )
     finally:
         os.close(descriptor)

@@ -116,6 +116,18 @@ class History:
             return []
         return [call for call in self.approvals if call.open]
 
+    def failed_step(self, error: Record) -> str | None:
+        """Return the key of the call that failed with this error, the latest such; None where the code raised it outside of all."""
+        told = (error.get("name"), error.get("message"))
+        return next(
+            (
+                call.key
+                for call in reversed(self.calls.values())
+                if call.status == "failed" and call.error is not None and (call.error.get("name"), call.error.get("message")) == told
+            ),
+            None,
+        )
+
     @property
     def undoes(self) -> bool:
         """Whether a completed step has something that undoes it."""

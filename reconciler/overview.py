@@ -103,13 +103,19 @@ def _dues(active: Sequence[Mapping[str, Any]]) -> list[dict[str, Json]]:
     return sorted(dues, key=lambda due: (due["at"], due["object"]))
 
 
+def _holds_worker(view: Mapping[str, Any]) -> bool:
+    if view["status"] not in ("sleeping", "waiting"):
+        return view["status"] in ("running", "canceling")
+    return not view["reason"] or (view["reason"] == "approval" and not view["metadata"]["parked"])
+
+
 def workflow_status(store: Store, row: Mapping[str, Any], views: Sequence[Mapping[str, Any]], known: Standing) -> dict[str, Any]:
     """Return one workflow as `status workflow/NAME --json` shows it; `views` are its runs that have not ended."""
     place, about = Place(row["project"], row["environment"]), f"workflow/{row['name']}"
     counts: dict[str, int] = {}
     for view in views:
         counts[view["status"]] = counts.get(view["status"], 0) + 1
-    holding = sum(view["status"] in ("running", "canceling") or (view["status"] in ("sleeping", "waiting") and not view["reason"]) for view in views)
+    holding = sum(_holds_worker(view) for view in views)
     recent, _ = queries.list_runs(store, workflow=row["name"], statuses=(), project=place.project, environment=place.environment, limit=_RECENT)
     now_of = {view["id"]: view for view in views}
     names = ("id", "status", "reason", "created_at", "completed_at")

@@ -210,7 +210,8 @@ def _due_line(text: str | None, now: datetime) -> str:
 
 
 def _error_lines(error: Mapping[str, Any]) -> list[str]:
-    lines = [f"  error       {one_line(str(error.get('name')), 60)}: {plain(str(error.get('message'))).replace(chr(10), chr(10) + ' ' * 14)}"]
+    step = f"in step {one_line(str(error['step']), 60)}: " if error.get("step") else ""
+    lines = [f"  error       {step}{one_line(str(error.get('name')), 60)}: {plain(str(error.get('message'))).replace(chr(10), chr(10) + ' ' * 14)}"]
     stack = [line for line in str(error.get("stack") or "").splitlines() if line.strip()]
     lines += [f"    {plain(line)}" for line in stack[-6:]]
     return lines

@@ -76,8 +76,13 @@ def with_retries(store: Store, recorded: Recorded, *, eager: bool, begun: dateti
     if not (tried or pauses):
         return recorded
     held = [one.token for one in tried.values() if one.token in recorded.active] if eager else []
-    active = {**recorded.active, **{uid: replace(recorded.active[uid], not_before=None) for uid in held}} if held else recorded.active
+    active = {**recorded.active, **{uid: _at_once(recorded.active[uid], now) for uid in held}} if held else recorded.active
     return replace(recorded, tried=tried, pauses=pauses, active=active)
+
+
+def _at_once(run: ActiveRun, now: datetime) -> ActiveRun:
+    """Return a run whose pause is over; that there was one stays known, so that it is not followed by the same again."""
+    return replace(run, not_before=None if run.not_before is None else min(run.not_before, now))
 
 
 def settle(store: Store, recorded: Recorded, fresh: Mapping[str, Finished | Live | LetGo | Unclaimed], desired: Desired | None) -> None:

@@ -87,6 +87,7 @@ def run_view(row: Mapping[str, Any], adapter: Adapter | None, now: datetime, kno
             "overdue": overdue,
             "message": message,
             "folder": adapter.folder(facts["uid"]) if adapter is not None else None,
+            "parked": history is not None and history.let_go == "parked",
             "worker": "" if history is None else history.worker,
             "deaths": facts["deaths"] if history is None else history.deaths,
             "skipped_records": 0 if history is None else history.skipped,

@@ -82,7 +82,7 @@ def _card_of_schedule(action: Arm, scope: str, board: Board) -> list[OpenCard]:
 
 def approval_tag(uid: str, approval: OpenApproval) -> str:
     """Return the tag of the card of one wait: another attempt of the body, and another wait for the same signal, have cards of their own."""
-    return tag_of(digest_of([uid, approval.key, approval.seq])[:20])
+    return tag_of(digest_of([uid, approval.key, approval.attempt])[:20])
 
 
 def _approvals(active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mapping[str, Observation], board: Board) -> list[Action]:
@@ -114,6 +114,7 @@ def _card_of_approval(run: ActiveRun, tag: str, approval: OpenApproval, board: B
         "description": approval.description,
         "signal": approval.signal,
         "key": approval.key,
+        "attempt": approval.attempt,
         "run": run.name,
         "until": None if approval.until is None else f"{approval.until:%Y-%m-%d %H:%M} UTC",
         "project": project or board.project,

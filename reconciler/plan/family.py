@@ -120,7 +120,8 @@ def _result(parent: ActiveRun, ask: Ask, child: ChildRun, recorded: Recorded, se
     if child.status == Status.COMPLETED:
         message["output"] = child.output
     else:
-        message |= {name: value for name, value in (("error", child.error), ("reason", child.reason)) if value}
+        error = {name: value for name, value in (child.error or {}).items() if name != "step"}  # of its journal, not of its parent's
+        message |= {name: value for name, value in (("error", error), ("reason", child.reason)) if value}
     return _answer(parent, ask, message, f"run/{child.name} is {child.status}", recorded, seen)
 
 

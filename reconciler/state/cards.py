@@ -1,20 +1,16 @@
 """Cards in TaskYou as they are remembered."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
 from reconciler.actions import Action, EndWait, OpenCard
 from reconciler.card import APPROVAL, LINK, RUN, SCHEDULE, Card
-from reconciler.digest import Json
 from reconciler.instants import stamp
 from reconciler.journal import decode_json, encode_json
 from reconciler.model import Place, Source
 from reconciler.state.store import Store
-
-NEVER = "9999"
-_MOST_TEXTS = 16
 
 # What stands for the facts that a card tells of: it is written again when they are others.
 _NOW = """
@@ -72,7 +68,7 @@ def _card(row: Sequence[Any]) -> Card:
         extra=own["extra"],
         failures=own["failures"],
         trouble=own["trouble"],
-        next_at=None if next_at in (None, NEVER) else datetime.fromisoformat(next_at),
+        next_at=None if next_at is None else datetime.fromisoformat(next_at),
         written_at=None if written_at is None else datetime.fromisoformat(written_at),
         about=about,
     )
@@ -129,55 +125,11 @@ def put_back(store: Store, *, now: datetime) -> None:
     for project, environment, name, uid, text in rows:
         told = decode_json(text)
         card = first.setdefault((project, environment, name), told)
-        spec = told["spec"] if told["spec"].get("explicit") else {**told["spec"], "adopt": True}
+        spec = {**told["spec"], ("restored" if told["spec"].get("explicit") else "adopt"): True}
         opened = OpenCard(
             Place(project, environment), f"run/{name}", card["kind"], uid, card["tag"], card["database"], spec, Source("", 0), card["id"]
         )
         open_card(store, opened, now=now)
-
-
-def about_to_write(store: Store, tag: str, texts: Sequence[str], status: str) -> None:
-    """Remember what is about to be written, digests of texts and a column, so that it is known for ours whatever happens."""
-    ours, wrote = (decode_json(text) for text in store.db.execute("SELECT ours, wrote FROM cards WHERE tag = :tag", {"tag": tag}).fetchone())
-    after = list(dict.fromkeys([*ours, *texts]))[-_MOST_TEXTS:]
-    if after != ours or wrote.get("moving") != status:
-        store.db.execute(
-            "UPDATE cards SET ours = :ours, wrote = :wrote WHERE tag = :tag",
-            {"ours": encode_json(after), "wrote": encode_json({**wrote, "moving": status}), "tag": tag},
-        )
-
-
-def written(store: Store, card: Card, number: int | None, wrote: Mapping[str, Json], seen: str, *, gone: bool, now: datetime) -> None:
-    """Remember what a card says now. What it was written for counts only if it still is about the same."""
-    store.db.execute(
-        """
-        UPDATE cards
-           SET id = coalesce(:id, id), wrote = :wrote, seen = :seen, gone = :gone, failures = 0, trouble = '', next_at = NULL, written_at = :now,
-               basis = CASE WHEN uid = :uid THEN :basis ELSE basis END,
-               settled = :gone OR (uid = :uid AND extra = :extra AND :over)
-         WHERE tag = :tag
-        """,
-        {
-            "id": number,
-            "wrote": encode_json(wrote),
-            "seen": seen,
-            "gone": gone,
-            "uid": card.uid,
-            "basis": card.now,
-            "extra": card.extra,
-            "over": card.over,
-            "now": stamp(now),
-            "tag": card.tag,
-        },
-    )
-
-
-def failed(store: Store, tag: str, trouble: str, next_at: datetime | None) -> None:
-    """Remember that a card could not be written, and when it is tried again (None: not by itself)."""
-    store.db.execute(
-        "UPDATE cards SET failures = failures + 1, trouble = :trouble, next_at = :next_at WHERE tag = :tag",
-        {"trouble": trouble, "next_at": NEVER if next_at is None else stamp(next_at), "tag": tag},
-    )
 
 
 def forget(store: Store, tag: str) -> None:
@@ -277,9 +229,7 @@ def approvals_of(store: Store, uids: Iterable[str]) -> dict[str, int | None]:
 
 def next_dues(store: Store) -> list[datetime]:
     """Return when cards that could not be written are tried again."""
-    rows = store.db.execute(
-        "SELECT next_at FROM cards INDEXED BY cards_unsettled WHERE NOT settled AND next_at IS NOT NULL AND next_at <> ?", (NEVER,)
-    )
+    rows = store.db.execute("SELECT next_at FROM cards INDEXED BY cards_unsettled WHERE NOT settled AND next_at IS NOT NULL")
     return [datetime.fromisoformat(row[0]) for row in rows]
 
 

@@ -4,6 +4,7 @@ Nothing here hands a task to an agent: `queued` and `processing` are refused, an
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ COLUMNS = ("backlog", "blocked", "done", "archived")
 MOST_LISTED = 10_000
 _EDGE_IS_THERE = "UNIQUE constraint failed: task_dependencies"
 _EDGE_IS_NOT_THERE = "dependency not found"
+_TRASHED = re.compile(r"#[0-9]+ ")
 T = TypeVar("T")
 
 
@@ -84,6 +86,11 @@ class TaskYou:
         """Put a task into the trash, from where TaskYou purges it after two weeks. One that is there already stays there."""
         with suppress(GoneError):
             self._run("delete", str(id), "--force")
+
+    def trashed(self, title: str) -> list[int]:
+        """Return the tasks in the trash that may have this title: its list shows titles among other words."""
+        lines = self._run("trash").stdout.splitlines()
+        return [int(line[1:].split(maxsplit=1)[0]) for line in lines if _TRASHED.match(line) and title in line]
 
     def dependencies(self, id: int) -> Dependencies:
         """Return what a task waits for and what waits for it. Where the text can be read in two ways, this errs towards more."""

@@ -28,6 +28,10 @@ class BusyError(TaskYouError):
     """Its database was locked for as long as it waits."""
 
 
+class ElsewhereError(TaskYouError):
+    """Another process of this installation speaks with TaskYou, and no call was made. Nothing is wrong with that."""
+
+
 class UnclearError(TaskYouError):
     """The call did not end as calls do: what it was to change may be changed or not. Look before asking again."""
 

@@ -5,23 +5,27 @@ person changed stays as it is.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from reconciler.card import ARCHIVED, BACKLOG, BLOCKED, CLOSED, Says, text_digest
 from reconciler.digest import Json
 from reconciler.taskyou.client import TaskYou
+from reconciler.taskyou.errors import GoneError, TaskYouError, UnclearError
 from reconciler.taskyou.tasks import Listed, Task
 from reconciler.taskyou.text import body_of, title_of
 from reconciler.values import frozen, made, mutable, replace
 
 MayMove = Callable[[str, Mapping[str, Json], str], bool]
+_CLOCKS = timedelta(seconds=2)  # between two looks at the same clock, one of which is cut to seconds
 
 
 @frozen
 class Order:
     """One card and what it shall say. `tags` has its own tag first, then that of its place; `ours` are digests of texts that are surely ours.
 
-    `id` is None until the card is known to be there. `wrote` is what we last wrote, and in `moving` the column that an earlier try may have put it into.
-    `over`: what it is about has ended. `adopts`: only one that is there is written, none is made.
+    `id` is None until the card is known to be there. `wrote` is what we last wrote, with columns in `moving` and pins in `pinning` that an earlier try may
+    have brought about. `adopts`: only one that is there is written, none is made. `since`: an earlier try may have made it after that, so that it is
+    looked for in the trash too.
     """
 
     tags: Sequence[str]
@@ -32,13 +36,16 @@ class Order:
     wrote: Mapping[str, Json]
     ours: frozenset[str]
     blocks: Sequence[int] = ()
-    over: bool = False
     adopts: bool = False
+    since: datetime | None = None
 
 
 @mutable
 class Outcome:
-    """What came of an order: the card's number, what we wrote, and where it was seen. `gone`: a person has removed it. `notes` are for people."""
+    """What came of an order: the card's number, what we wrote, and where it was seen. `gone`: a person has removed it. `notes` are for people.
+
+    `error` is what it broke off with, after that.
+    """
 
     id: int | None
     wrote: dict[str, Json]
@@ -46,26 +53,51 @@ class Outcome:
     created: bool = False
     gone: bool = False
     notes: list[str] = made(default_factory=list)
+    error: TaskYouError | None = None
+
+    @property
+    def is_unclear(self) -> bool:
+        """Say whether the call that it broke off with may have taken effect."""
+        return isinstance(self.error, UnclearError)
 
 
 def carry_out(taskyou: TaskYou, order: Order, may_move: MayMove) -> Outcome:
-    """Make or write a card. Raises TaskYouError."""
+    """Make or write a card, as far as that goes. Raises TaskYouError if not even a look at it was possible: then nothing was written."""
     order = _cleaned(order)
     listed = _find(taskyou, order)
     if listed is None:
-        if order.id is not None or order.adopts:
-            return Outcome(order.id, dict(order.wrote), gone=True)
-        return _create(taskyou, order, may_move)
-    done = Outcome(listed.id, {"status": BACKLOG, **order.wrote}, seen=listed.status)
-    if done.wrote.pop("moving", None) == listed.status:
-        done.wrote["status"] = listed.status  # by a try that nobody has recorded
-    if order.id is None:
-        done.created = True  # made by a try that nobody has recorded
-    _block(taskyou, order, done)
-    task = taskyou.show(listed.id)
-    _write_text(taskyou, order, task, done)
-    _move(taskyou, order, listed.status, done, may_move)
+        trashed = _in_trash(taskyou, order) if order.id is None else order.id
+        if trashed is not None or order.adopts:
+            return Outcome(trashed, dict(order.wrote), gone=True)
+        done, carry_on = Outcome(None, {"status": BACKLOG, **order.wrote}), _create
+    else:
+        done, carry_on = _found(order, listed), _write
+    try:
+        carry_on(taskyou, order, done, may_move)
+    except TaskYouError as error:
+        done.error = error
     return done
+
+
+def _found(order: Order, listed: Listed) -> Outcome:
+    """Return what is known of a card before it is written: in which column it is may be the doing of a try that nobody has recorded, like all of it."""
+    done = Outcome(listed.id, {"status": BACKLOG, **order.wrote}, seen=listed.status, created=order.id is None)
+    if listed.status in _open(done.wrote.pop("moving", None)):
+        done.wrote["status"] = listed.status
+    return done
+
+
+def _open(tried: Json) -> Sequence[Json]:
+    return tried if isinstance(tried, list) else ()
+
+
+def _write(taskyou: TaskYou, order: Order, done: Outcome, may_move: MayMove) -> None:
+    assert done.id is not None
+    _block(taskyou, order, done)
+    task = taskyou.show(done.id)
+    done.seen = task.status
+    _write_text(taskyou, order, task, done)
+    _move(taskyou, order, done.seen, done, may_move)
 
 
 def _cleaned(order: Order) -> Order:
@@ -82,21 +114,38 @@ def _find(taskyou: TaskYou, order: Order) -> Listed | None:
     return next((one for one in found if one.id == order.id), min(found, key=lambda one: one.id, default=None))
 
 
-def _create(taskyou: TaskYou, order: Order, may_move: MayMove) -> Outcome:
+def _in_trash(taskyou: TaskYou, order: Order) -> int | None:
+    """Return the card that an earlier try has made and a person has put into the trash since: the trash shows no tags, so it is known by what it says."""
+    if order.since is None:
+        return None
+    for number in taskyou.trashed(order.says.title):
+        try:
+            task = taskyou.show(number)
+        except GoneError:
+            continue  # purged meanwhile
+        old = task.created_at is not None and task.created_at < order.since - _CLOCKS
+        if not old and task.title == order.says.title and task.body.partition("\n")[0] == order.says.body.partition("\n")[0]:
+            return number
+    return None
+
+
+def _create(taskyou: TaskYou, order: Order, done: Outcome, may_move: MayMove) -> None:
     want = order.says
-    number = taskyou.create(title=want.title, body=want.body, project=order.project, type=order.type, tags=order.tags, pinned=want.pinned)
-    wrote: dict[str, Json] = {"title": text_digest(want.title), "body": text_digest(want.body), "status": BACKLOG, "pinned": want.pinned}
-    done = Outcome(number, wrote, seen=BACKLOG, created=True)
+    done.id = taskyou.create(title=want.title, body=want.body, project=order.project, type=order.type, tags=order.tags, pinned=want.pinned)
+    done.wrote = {"title": text_digest(want.title), "body": text_digest(want.body), "status": BACKLOG, "pinned": want.pinned}
+    done.seen, done.created = BACKLOG, True
     _block(taskyou, order, done)
     _move(taskyou, order, BACKLOG, done, may_move)
-    return done
 
 
 def _block(taskyou: TaskYou, order: Order, done: Outcome) -> None:
-    """Let tasks wait for the card, the edge first: only such as never started, since nothing holds an agent that is at work."""
+    """Let tasks wait for the card, the edge first: only such as never started, since nothing holds an agent that is at work.
+
+    Also where the run has ended meanwhile: they are let go when its card is closed, which comes after this.
+    """
     before = done.wrote.get("blocks", [])
     left = [number for number in order.blocks if number not in before]
-    if not left or order.over or done.id is None:
+    if not left or done.seen in CLOSED or done.id is None:
         return
     holding = taskyou.dependencies(done.id).blocks
     for number in left:
@@ -109,14 +158,14 @@ def _block(taskyou: TaskYou, order: Order, done: Outcome) -> None:
             if task.status != BLOCKED:
                 taskyou.move(number, BLOCKED)
         before = [*before, number]
-    done.wrote["blocks"] = before
+        done.wrote["blocks"] = before
 
 
 def _write_text(taskyou: TaskYou, order: Order, task: Task, done: Outcome) -> None:
     """Write title and body where they are others than wanted, and still as we left them."""
     changes: dict[str, str] = {}
     for name, wanted, there in (("title", order.says.title, task.title), ("body", order.says.body, task.body)):
-        if there == wanted or text_digest(wanted) == done.wrote.get(name):
+        if there == wanted:
             done.wrote[name] = text_digest(wanted)
         elif text_digest(there) in order.ours or text_digest(there) == done.wrote.get(name):
             changes[name] = wanted
@@ -134,12 +183,16 @@ def _move(taskyou: TaskYou, order: Order, theirs: str, done: Outcome, may_move: 
         wanted = BACKLOG  # archived would let go of the tasks that wait for it
     if wanted == BLOCKED and theirs != BLOCKED and not _may_be_blocked(taskyou, order, done):
         wanted, pinned = BACKLOG, True
-    if done.wrote.get("pinned", False) != pinned and done.id is not None:
+    unsure = (not pinned) in _open(done.wrote.get("pinning"))
+    if (unsure or done.wrote.get("pinned", False) != pinned) and done.id is not None:
         taskyou.pin(done.id, on=pinned)
         done.wrote["pinned"] = pinned
+    done.wrote.pop("pinning", None)
     if may_move(theirs, done.wrote, wanted) and done.id is not None:
-        taskyou.move(done.id, wanted)
-        done.seen = wanted
+        done.seen = taskyou.show(done.id).status  # other calls take long where hooks are awaited, and a person may have acted meanwhile
+        if may_move(done.seen, done.wrote, wanted):
+            taskyou.move(done.id, wanted)
+            done.seen = wanted
     if done.seen == wanted:
         done.wrote["status"] = wanted
     if wanted != order.says.status:

@@ -14,6 +14,8 @@ class Call {
   due = undefined;
   /** Where messages for it come in; empty while it waits for none. */
   address = "";
+  /** Where messages come in that are for it alone. */
+  own = "";
   closed = false;
 
   constructor(kind, key, { details, count }) {

@@ -94,9 +94,10 @@ export class Mailbox {
     this.#kept.get(address).push({ number, message });
   }
 
-  /** Take the first message for an address: `{number, message}`, or undefined. */
-  take(address) {
-    return this.#kept.get(address)?.shift();
+  /** Take the first message for an address, or for that call alone: `{number, message}`, or undefined. */
+  take(address, own) {
+    const [shared, alone] = [this.#kept.get(address), this.#kept.get(own)];
+    return (isEarlier(alone?.[0], shared?.[0]) ? alone : shared)?.shift();
   }
 
   /** Return those of `calls` for which there is a message, in the order of the messages. */
@@ -105,15 +106,27 @@ export class Mailbox {
     const counts = new Map();
     for (const call of calls) {
       const count = counts.get(call.address) ?? 0;
-      const kept = this.#kept.get(call.address)?.[count];
-      if (kept === undefined) continue;
-      counts.set(call.address, count + 1);
-      found.push({ call, number: kept.number });
+      const [shared, alone] = [this.#kept.get(call.address)?.[count], this.#kept.get(call.own)?.[0]];
+      if (isEarlier(alone, shared)) found.push({ call, number: alone.number });
+      else if (shared !== undefined) {
+        counts.set(call.address, count + 1);
+        found.push({ call, number: shared.number });
+      }
     }
     return found.sort((one, other) => one.number - other.number).map(({ call }) => call);
   }
 }
 
-function addressOf({ type, name, key }) {
-  return `${type} ${type === "signal" ? name : key}`;
+function isEarlier(alone, shared) {
+  return alone !== undefined && (shared === undefined || alone.number < shared.number);
+}
+
+function addressOf({ type, name, key, attempt }) {
+  if (type !== "signal") return `${type} ${key}`;
+  return key === undefined ? `signal ${name}` : addressOfWait(attempt, key);
+}
+
+/** Return the address of the one wait for a signal that has this key in that attempt of the body. */
+export function addressOfWait(attempt, key) {
+  return `wait ${attempt} ${key}`;
 }

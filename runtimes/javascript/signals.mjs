@@ -2,6 +2,7 @@
 
 import { checkName } from "./calls.mjs";
 import { shown } from "./durations.mjs";
+import { addressOfWait } from "./orders.mjs";
 import { approvalOption, members, timeoutOption } from "./policy.mjs";
 import { toJson } from "./values.mjs";
 import { Waits } from "./waits.mjs";
@@ -46,13 +47,15 @@ export class Signals extends Waits {
   }
 
   /** Say where its message comes in. */
-  address({ details }) {
+  address(call) {
+    const { key, details } = call;
+    call.own = addressOfWait(this.attempt.past.attempt, key);
     return `signal ${details.signal}`;
   }
 
   /** Take the next signal of that name, if one has come. */
   deliver(call) {
-    const taken = this.attempt.mailbox.take(call.address);
+    const taken = this.attempt.mailbox.take(call.address, call.own);
     if (taken !== undefined) this.settle(call, "completed", { inbox: taken.number }, stringify(taken.message.data ?? null));
   }
 

@@ -121,7 +121,12 @@ def _values(machine: _Machine, kind: str) -> None:
 
 
 def _signal(machine: _Machine, name: str, ms: int) -> None:
-    machine.note(machine.ctx.wait_for_signal(name, timeout=f"{ms}ms"))
+    machine.note(machine.ctx.wait_for_signal(name, timeout=f"{ms}ms", approval=_approval(name, ms)))
+
+
+def _approval(name: str, ms: int) -> dict[str, str] | None:
+    """Return what a person is asked, in most waits."""
+    return {"title": f"{name}?", "description": f"within {ms} ms"} if ms else None
 
 
 def _child(machine: _Machine, name: str, ms: int) -> None:
@@ -195,7 +200,7 @@ async def _avalues(machine: _Machine, kind: str) -> None:
 
 
 async def _asignal(machine: _Machine, name: str, ms: int) -> None:
-    machine.note(await machine.ctx.wait_for_signal(name, timeout=f"{ms}ms"))
+    machine.note(await machine.ctx.wait_for_signal(name, timeout=f"{ms}ms", approval=_approval(name, ms)))
 
 
 async def _achild(machine: _Machine, name: str, ms: int) -> None:

@@ -3,7 +3,8 @@
 
 def workflow(input, ctx):
     plan = ctx.step("plan", lambda: {"host": input["host"], "steps": ["drain", "upgrade", "undrain"]})
-    answer = ctx.wait_for_signal("approved", timeout="7d")  # nothing is held meanwhile
+    question = {"title": f"Upgrade {input['host']}?", "description": "\n".join(plan["steps"])}
+    answer = ctx.wait_for_signal("approved", timeout="7d", approval=question)  # nothing is held meanwhile
     if answer is None:
         return {"upgraded": False, "why": "nobody approved it within a week"}
     for step in plan["steps"]:

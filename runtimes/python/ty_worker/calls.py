@@ -24,6 +24,7 @@ class Call:
 
     kind = ""
     address = ""  # of the message that it waits for
+    own = ""  # of messages that are for it alone
     immediate = False  # it returns at once, whatever becomes of its record
     compensate: Callable[..., Any] | None = None
     __slots__ = ("context", "due", "error", "json_key", "key", "name", "offset", "released", "value", "waiter")

@@ -50,9 +50,10 @@ class Inbox:
                 self._kept.setdefault(address, deque()).append((self.number, message))
         return self.number > before
 
-    def take(self, address: str) -> Message | None:
-        """Return the oldest message for `address` with its number, to be spent by a record that names it."""
-        kept = self._kept.get(address)
+    def take(self, address: str, own: str = "") -> Message | None:
+        """Return the oldest message for `address` or for `own`, with its number, to be spent by a record that names it."""
+        shared, alone = self._kept.get(address), self._kept.get(own)
+        kept = alone if alone and (not shared or alone[0][0] < shared[0][0]) else shared
         return kept.popleft() if kept else None
 
     def in_order(self, calls: Iterable[Call]) -> list[Call]:
@@ -62,7 +63,10 @@ class Inbox:
         for call in calls:
             count = counts.get(call.address, 0)
             kept = self._kept.get(call.address, ())
-            if count < len(kept):
+            alone = self._kept.get(call.own)
+            if alone and (count >= len(kept) or alone[0][0] < kept[count][0]):
+                found.append((alone[0][0], call))
+            elif count < len(kept):
                 counts[call.address] = count + 1
                 found.append((kept[count][0], call))
         return [call for _, call in sorted(found, key=_number)]
@@ -83,10 +87,15 @@ def _address(message: Record) -> str | None:
     """Return for whom a message is: the kind of what waits for it, and the name or the key."""
     kind = message["type"]
     if kind == "signal":
-        return f"signal {message['name']}"
+        return address_of_wait(message["attempt"], message["key"]) if "key" in message else f"signal {message['name']}"
     if kind in ("sent", "child"):
         return f"{kind} {message['key']}"
     return "cancel" if kind == "cancel" else None
+
+
+def address_of_wait(attempt: int, key: str) -> str:
+    """Return the address of the one wait for a signal that has this key in that attempt of the body."""
+    return f"wait {attempt} {key}"
 
 
 def read_file(path: str, offset: int) -> bytes:

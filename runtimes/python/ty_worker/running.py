@@ -139,7 +139,7 @@ class Running:
 
     def deliver(self, call: Call) -> None:
         """Hand `call` its message, if that is there."""
-        message = self.port.inbox.take(call.address)
+        message = self.port.inbox.take(call.address, call.own)
         if message is not None:
             self.go_on(call)
             call.receive(self, *message)

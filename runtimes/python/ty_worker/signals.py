@@ -6,6 +6,7 @@ from ty_worker.calls import MessageCall
 from ty_worker.clock import stamp
 from ty_worker.durations import quoted
 from ty_worker.lines import encode_json, encode_text
+from ty_worker.orders import address_of_wait
 from ty_worker.sleeps import instant_after
 
 TYPE_CHECKING = False
@@ -21,13 +22,13 @@ class SignalCall(MessageCall):
     """A wait for the next signal of a name."""
 
     kind = "signal"
-    __slots__ = ("_approval", "_timeout_ms", "signal")
+    __slots__ = ("_approval", "_timeout_ms", "own", "signal")
 
     def __init__(self, name: str, signal: str, timeout_ms: int | None, approval: str = "") -> None:
         """Wait for `signal`; `approval` is JSON text of what a person is asked, if one is."""
         super().__init__(name)
         self.signal, self._timeout_ms, self._approval = signal, timeout_ms, approval
-        self.address = f"signal {signal}"
+        self.address, self.own = f"signal {signal}", ""
 
     def start(self, attempt: Attempt) -> None:
         """Record the wait, and begin it."""
@@ -40,6 +41,10 @@ class SignalCall(MessageCall):
         attempt.record_request(self, f',"signal":{encode_text(self.signal)}{more}')
         self._tell(attempt)
         self.listen(attempt)
+
+    def _wait(self, running: Running) -> None:
+        self.own = address_of_wait(running.past.attempt, self.key)
+        super()._wait(running)
 
     def described(self) -> dict[str, Any]:
         """Say what the run waits for."""

@@ -128,7 +128,8 @@ const OPERATIONS = {
     note(machine, trail, name);
   },
   async signal(machine, { signal, name, timeout }, trail) {
-    note(machine, trail, await machine.waitForSignal(signal, { name, timeout }));
+    const approval = timeout === undefined ? undefined : { title: `${signal}?`, description: `within ${timeout} ms` };
+    note(machine, trail, await machine.waitForSignal(signal, { name, timeout, approval }));
   },
   chance(machine, { kind, name }, trail) {
     note(machine, trail, kind === "now" ? machine.now() : machine[kind](name));
