@@ -63,6 +63,7 @@ def live(one: Scene) -> None:
         elif now[0] == "waiting" and card and in_sync(one, {"life": Is("backlog", "Status: waiting")}):
             one.board.person("close", str(card))
         elif now == ("completed", 3) and in_sync(one, {"life": Is("done", "incarnation 3")}):
+            one.pass_()  # what the last one did may be known to nobody yet
             return
     message = f"it did not converge: {status(one)}, {one.board.tasks(trashed=True)}"
     raise AssertionError(message)
@@ -91,7 +92,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[dict
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_I11_I18_a_reconciler_killed_at_any_call_of_TaskYou_leaves_one_card_for_each_run(tmp_path: Path, whole: tuple[dict[str, Any], int], when: Any) -> None:
+def test_I11_I18_a_reconciler_killed_at_any_call_of_TaskYou_leaves_one_card_for_each_run(
+    tmp_path: Path, whole: tuple[dict[str, Any], int], when: Any
+) -> None:
     expected, total = whole
     assert total >= AT_LEAST
 
