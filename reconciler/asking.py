@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.compute import Adapter, Revision, Verdict
+from reconciler.declared import declared_run, is_declared
 from reconciler.digest import Json, digest_of, uid_of
 from reconciler.errors import InvalidError, RejectedError, UsageError
 from reconciler.history import IN_DOUBT, memo_of, undone_of
@@ -155,7 +156,7 @@ def rerun(service: Service, row: Row, how: Again) -> NextRun:
     """Record that a run shall be run again. Raises RejectedError where that has no meaning."""
     check_journal(row)
     _check_rerun(service, row, how)
-    declared = None if how.keeps else _declared(service, row)
+    declared = None if how.keeps else declared_run(service, row)
     with service.writing("rerun") as store, store.transaction():
         place = place_of(row)
         line = runs.latest_runs(store, place)[row["name"]]
@@ -192,20 +193,6 @@ def _check_rerun(service: Service, row: Row, how: Again) -> None:
         raise RejectedError(message) from error
 
 
-def _declared(service: Service, row: Row) -> Run | None:
-    """Return the manifest of a run as it is now, if a folder still holds it."""
-    owner = row["owner"]
-    if not os.path.isabs(owner) or not os.path.isdir(owner):
-        return None
-    for desired in service.desired(Path(owner), writing=False):
-        if desired.place == place_of(row):
-            if f"run/{row['name']}" in desired.invalid:
-                message = f"the manifest of run {row['name']!r} is not valid: `ty-openworkflow validate {owner}` shows what is wrong"
-                raise InvalidError(message)
-            return desired.runs.get(row["name"])
-    return None
-
-
 def _request(service: Service, store: Store, row: Row, line: RunLine, how: Again, declared: Run | None) -> dict[str, Json]:
     """Return everything that the next incarnation is made of."""
     place = place_of(row)
@@ -225,6 +212,7 @@ def _request(service: Service, store: Store, row: Row, line: RunLine, how: Again
     scope = origin["parent"]["uid"] if "parent" in origin else (lineage[0] if lineage and lineage[0] else service.scope)
     return {
         "why": how.why,
+        "declared": declared is not None or is_declared(service, row),
         "workflow": workflow,
         "input": decode_json(row["input"]) if declared is None else declared.input,
         "spec_hash": line.spec_hash if declared is None else declared.spec_hash,

@@ -392,6 +392,9 @@ def _not_local(about: str) -> None:
         if row["owner"].startswith("schedule/"):
             message = f"{about} is of {row['owner']}: `ty-openworkflow cancel {name}` ends it"
             raise RejectedError(message)
+        if not row["owner"]:
+            message = f"{about} is in no folder: `ty-openworkflow cancel {name}` ends it"
+            raise RejectedError(message)
         message = f"{about} is declared in {os.path.join(row['owner'], row['source'])}: remove it there"
         raise RejectedError(message)
     place = CONTEXT.service.workflow_place(name)

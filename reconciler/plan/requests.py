@@ -51,7 +51,8 @@ def decide_reruns(desired: Desired | None, recorded: Recorded, active: Mapping[s
     for request in recorded.reruns:
         run = active.get(request.latest.uid)
         mine = desired is not None and desired.place == request.place and desired.folder == request.latest.owner
-        following = _next(request, desired.runs.get(request.name) if desired is not None and mine else None, now=now)
+        want = desired.runs.get(request.name) if desired is not None and mine else None
+        following = _next(request, want, is_declared=want is not None or bool(request.data.get("declared", True)), now=now)
         if following.uid in active:  # its manifest asks for the same incarnation in this very pass: one is enough
             actions.append(Fulfil(request.id))
         elif run is None:
@@ -62,8 +63,8 @@ def decide_reruns(desired: Desired | None, recorded: Recorded, active: Mapping[s
     return actions
 
 
-def _next(request: Rerun, want: Run | None, *, now: datetime) -> ActiveRun:
-    """Return the incarnation that a request asks for."""
+def _next(request: Rerun, want: Run | None, *, is_declared: bool, now: datetime) -> ActiveRun:
+    """Return the incarnation that a request asks for; one that no folder holds is nobody's, so that no folder prunes it."""
     data, latest, place = request.data, request.latest, request.place
     incarnation = latest.incarnation + 1
     file, _, line = latest.source.rpartition(":")
@@ -73,7 +74,7 @@ def _next(request: Rerun, want: Run | None, *, now: datetime) -> ActiveRun:
         place=place,
         name=request.name,
         incarnation=incarnation,
-        owner=latest.owner,
+        owner=latest.owner if is_declared or not latest.owner.startswith("/") else "",
         workflow=data["workflow"],
         adapter=data["adapter"],
         spec_hash=data["spec_hash"],

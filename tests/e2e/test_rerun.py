@@ -239,3 +239,14 @@ def test_replay_of_a_run_that_waits_says_how_it_would_go_on(site: Site) -> None:
     assert "fits" in site.cli.run("replay", "job", "--json").stdout
     assert 'the code asked for step "before"' in site.cli.run("replay", "job", "--code", str(other), expect=1).stdout
     assert "there is no such file or folder" in site.cli.run("replay", "job", "--code", "nowhere", expect=64).stderr
+
+
+def test_what_start_wrote_goes_on_after_a_retry_although_its_manifest_is_gone(site: Site) -> None:
+    """Nobody's folder holds the next incarnation, so that none prunes it."""
+    failed(site, "py", command=True)
+    assert list((site.data / "manifests" / "runs").iterdir()) == []
+
+    site.cli.run("retry", "job", "--wait")
+    site.cli.run("reconcile", "--once", str(site.data / "manifests"))
+
+    assert (site.status("job")["status"], site.status("job")["metadata"]["owner"]) == ("completed", "")
