@@ -120,7 +120,9 @@ def test_another_attempt_asks_with_a_card_of_its_own(site: Site, board: Board) -
     site.workflow("twice", "twice.py", TWICE, retry={"maxAttempts": 2, "initialInterval": "1s"})
     site.start("it", "twice")
     with living(site, settings="poll_interval: 300ms\n"):
-        eventually(lambda: [task.status for task in board.tasks() if task.title == "Ship it"][-1:] == ["blocked"] and site.status("it")["attempt"] == 2)
+        eventually(
+            lambda: [task.status for task in board.tasks() if task.title == "Ship it"][-1:] == ["blocked"] and site.status("it")["attempt"] == 2
+        )
         cards = [task for task in board.tasks() if task.title == "Ship it"]
         board.person("close", str(cards[-1].id))
         eventually(lambda: site.status("it")["status"] == "completed")
