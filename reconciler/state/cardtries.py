@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from reconciler.card import ARCHIVED, BACKLOG, BLOCKED, Card, Says
+from reconciler.card import ARCHIVED, BACKLOG, BLOCKED, CLOSED, Card, Says
 from reconciler.digest import Json
 from reconciler.instants import stamp
 from reconciler.journal import decode_json, encode_json
@@ -20,10 +20,13 @@ _OPEN = ("moving", "pinning")
 
 def about_to_write(store: Store, tag: str, texts: Sequence[str], says: Says) -> None:
     """Remember what is about to be written: digests of texts, and column and pin where they are news."""
-    ours, wrote = (decode_json(text) for text in store.db.execute("SELECT ours, wrote FROM cards WHERE tag = :tag", {"tag": tag}).fetchone())
+    *texts_before, seen = store.db.execute("SELECT ours, wrote, seen FROM cards WHERE tag = :tag", {"tag": tag}).fetchone()
+    ours, wrote = map(decode_json, texts_before)
     after = list(dict.fromkeys([*ours, *texts]))[-_MOST_TEXTS:]
     trying = dict(wrote)
-    if says.status != wrote.get("status", BACKLOG):
+    column = wrote.get("status", BACKLOG)
+    by_a_person = seen == says.status or (seen in CLOSED and column not in CLOSED)
+    if says.status != column and not by_a_person:
         # Where a card can be neither blocked nor archived, it is put into the backlog; in place of the first it is pinned.
         instead = [BACKLOG] if says.status in (BLOCKED, ARCHIVED) else []
         trying["moving"] = sorted({*wrote.get("moving", ()), says.status, *instead})

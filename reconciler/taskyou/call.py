@@ -3,16 +3,18 @@
 import contextlib
 import errno
 import os
-import selectors
 import signal
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from reconciler.taskyou.errors import MissingError, RefusedError, TaskYouError, UnclearError
 from reconciler.taskyou.text import wrong_with
 from reconciler.values import frozen
+
+if TYPE_CHECKING:
+    import subprocess
 
 MOST_ARGUMENT = (128 << 10) - 1  # bytes that the kernel takes in one argument, beside the NUL at its end
 _MOST_STDOUT = 32 << 20  # ten thousand tasks with long titles
@@ -79,6 +81,8 @@ def _check(name: str, words: Sequence[str]) -> None:
 
 
 def _start(program: str, words: Sequence[str], environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    import subprocess
+
     try:
         return subprocess.Popen(
             [program, *words],
@@ -106,6 +110,8 @@ def _why(program: str, error: OSError) -> str:
 
 def _attend(process: "subprocess.Popen[bytes]", deadline: float) -> Answer | None:
     """Read what a process prints until it ends, or return nothing when it does not end in time."""
+    import selectors
+
     assert process.stdout is not None
     assert process.stderr is not None
     kept = {process.stdout.fileno(): _Kept(_MOST_STDOUT), process.stderr.fileno(): _Kept(_MOST_STDERR)}
@@ -175,6 +181,8 @@ class _Kept:
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     """End a process with its group and its descendants. They are stopped first, so that none can make another meanwhile."""
+    from subprocess import TimeoutExpired
+
     if process.returncode is not None:
         return
     _signal(process.pid, signal.SIGSTOP, group=True)
@@ -186,7 +194,7 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     for pid in stopped:
         _signal(pid, signal.SIGKILL)
     _signal(process.pid, signal.SIGKILL, group=True)
-    with contextlib.suppress(subprocess.TimeoutExpired):  # one that hangs inside the kernel ends when that lets it
+    with contextlib.suppress(TimeoutExpired):  # one that hangs inside the kernel ends when that lets it
         process.wait(5)
 
 

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 
 from reconciler.taskyou.tasks import Dependencies, Task
 
-_ENTRY = re.compile(r"^  #(\d+): ", re.MULTILINE)
-_STATUS = re.compile(r" \[([a-z]+)\]\n?")
+_ENTRY = r"(?m)^  #(\d+): "
+_STATUS = r" \[([a-z]+)\]\n?"
 _WAITS, _HOLDS = "Blocked by:\n", "Blocks:\n"
 
 
 def named_in(text: str) -> list[int]:
     """Return the tasks that the text may be about, beside its own: all those that it is about, and maybe some that a title names."""
-    return list(dict.fromkeys(int(found[1]) for found in _ENTRY.finditer(text)))
+    return list(dict.fromkeys(int(found[1]) for found in re.finditer(_ENTRY, text)))
 
 
 def read(text: str, own: Task, others: Mapping[int, Task]) -> Dependencies | None:
@@ -23,13 +23,13 @@ def read(text: str, own: Task, others: Mapping[int, Task]) -> Dependencies | Non
     found: dict[str, dict[int, str]] = {_WAITS: {}, _HOLDS: {}}
     section, at = "", len(head)
     while at < len(text):
-        entry = _ENTRY.match(text, at) if section else None
+        entry = re.compile(_ENTRY).match(text, at) if section else None
         if entry is not None:
             number = int(entry[1])
             title = others[number].title if number in others else None
             if title is None or not text.startswith(title, entry.end()):
                 return None
-            status = _STATUS.match(text, entry.end() + len(title))
+            status = re.compile(_STATUS).match(text, entry.end() + len(title))
             if status is None:
                 return None
             found[section][number] = status[1]

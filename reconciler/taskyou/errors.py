@@ -1,11 +1,12 @@
 """What can go wrong between us and TaskYou. None of it ever alters a run."""
 
 import re
+from functools import cache
 
 from reconciler.errors import TyOpenworkflowError
 from reconciler.taskyou.text import shown
 
-_COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_COLOUR = r"\x1b\[[0-9;?]*[ -/]*[@-~]"
 
 
 class TaskYouError(TyOpenworkflowError):
@@ -44,20 +45,22 @@ class GoneError(TaskYouError):
     """There is no such task."""
 
 
-# Whole lines, so that a name which is quoted in a message is not taken for one.
-_KNOWN: tuple[tuple[type[TaskYouError], re.Pattern[str]], ...] = (
-    (GoneError, re.compile(r"(?:Task|Blocker task|Blocked task) #\d+ not found")),
-    (
-        RefusedError,
-        re.compile(
-            r"project not found: .*|Project '.*' not found|Invalid (?:task ID: .*|(?:type|executor|status)\. Must be .*)"
-            r"|unknown (?:flag|shorthand flag|command).*|flag needs an argument.*|invalid argument .*|accepts .* arg\(s\).*"
-            r"|either title or --body must be provided|adding this dependency would create a cycle|dependency not found"
-            r"|.*constraint failed: UNIQUE constraint failed: .*|plugin \".*\" has no action .*|action .* failed: .*|.* already exists and is not a git checkout.*"
+@cache
+def _known() -> tuple[tuple[type[TaskYouError], re.Pattern[str]], ...]:
+    """Return what errors look like: whole lines, so that a name which is quoted in a message is not taken for one."""
+    return (
+        (GoneError, re.compile(r"(?:Task|Blocker task|Blocked task) #\d+ not found")),
+        (
+            RefusedError,
+            re.compile(
+                r"project not found: .*|Project '.*' not found|Invalid (?:task ID: .*|(?:type|executor|status)\. Must be .*)"
+                r"|unknown (?:flag|shorthand flag|command).*|flag needs an argument.*|invalid argument .*|accepts .* arg\(s\).*"
+                r"|either title or --body must be provided|adding this dependency would create a cycle|dependency not found"
+                r"|.*constraint failed: UNIQUE constraint failed: .*|plugin \".*\" has no action .*|action .* failed: .*|.* already exists and is not a git checkout.*"
+            ),
         ),
-    ),
-    (BusyError, re.compile(r".*(?:database is locked|database table is locked|SQLITE_BUSY|SQLITE_LOCKED).*")),
-)
+        (BusyError, re.compile(r".*(?:database is locked|database table is locked|SQLITE_BUSY|SQLITE_LOCKED).*")),
+    )
 
 
 def failure(name: str, status: int, told: str) -> TaskYouError:
@@ -65,7 +68,7 @@ def failure(name: str, status: int, told: str) -> TaskYouError:
     lines = [line for line in map(_plain, told.splitlines()) if line and not line.startswith("warning: ")]
     said = next((line for line in lines if line.startswith("Error: ")), lines[0] if lines else "it did not say why").removeprefix("Error: ")
     for line in lines:
-        for kind, pattern in _KNOWN:
+        for kind, pattern in _known():
             if pattern.fullmatch(line.removeprefix("Error: ")):
                 return kind(f"{name}: {shown(line.removeprefix('Error: '))}")
     if status != 1:  # the only one that it chooses itself
@@ -74,4 +77,4 @@ def failure(name: str, status: int, told: str) -> TaskYouError:
 
 
 def _plain(line: str) -> str:
-    return _COLOUR.sub("", line).strip()
+    return re.sub(_COLOUR, "", line).strip()

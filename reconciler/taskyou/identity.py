@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from reconciler.taskyou.errors import BusyError, ForeignError, MissingError, Old
 from reconciler.taskyou.text import shown
 from reconciler.values import frozen
 
-_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_~-]*")
-_UNKNOWN_FLAG = re.compile(r"unknown (?:shorthand )?flag: (?:'.' in )?(-+[\w-]+)")
+_VERSION = r"[0-9A-Za-z][0-9A-Za-z.+_~-]*"
+_UNKNOWN_FLAG = r"unknown (?:shorthand )?flag: (?:'.' in )?(-+[\w-]+)"
 _OTHERWISE = "name TaskYou's program in the settings (taskyou.cli; its installer also calls it `taskyou`)"
 
 
@@ -38,15 +37,16 @@ def find_program(cli: str, environ: Mapping[str, str] = os.environ) -> str:
     """Return the absolute path of a program: a bare name is looked for on PATH. Raises MissingError."""
     if "/" in cli:
         path = os.path.abspath(_expanded(cli, environ))
-        if os.path.isfile(path) and os.access(path, os.X_OK):
+        if _is_program(path):
             return path
         message = f"{path} is {'no program that can be started' if os.path.exists(path) else 'not there'}: {_OTHERWISE}"
         raise MissingError(message)
-    found = shutil.which(cli, path=environ.get("PATH", os.defpath))
-    if found is None:
-        message = f"there is no program {cli!r} on PATH: install TaskYou, or {_OTHERWISE}"
-        raise MissingError(message)
-    return os.path.abspath(found)
+    for folder in environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.abspath(os.path.join(folder, cli))
+        if folder and _is_program(path):
+            return path
+    message = f"there is no program {cli!r} on PATH: install TaskYou, or {_OTHERWISE}"
+    raise MissingError(message)
 
 
 def fingerprint(program: str) -> str:
@@ -79,7 +79,7 @@ def recognise(cli: str, database: str, *, environ: Mapping[str, str] | None = No
 def is_version(answer: Answer) -> bool:
     """Say whether an answer to `--version` looks like TaskYou's: one word in a line of its own."""
     lines = answer.stdout.splitlines()
-    return answer.status == 0 and len(lines) == 1 and _VERSION.fullmatch(lines[0].strip()) is not None
+    return answer.status == 0 and len(lines) == 1 and re.fullmatch(_VERSION, lines[0].strip()) is not None
 
 
 def _version(program: str, answer: Answer) -> str:
@@ -95,7 +95,7 @@ def _check(program: str, version: str, answer: Answer) -> None:
         except tasks.ShapeError:
             raise _foreign(program, f"version {version}, whose list is no JSON") from None
         return
-    lacks = _UNKNOWN_FLAG.search(answer.stderr)
+    lacks = re.search(_UNKNOWN_FLAG, answer.stderr)
     if lacks is not None and answer.status == 1:
         message = f"{program} ({version}) is too old: its list has no {lacks[1]}. Update TaskYou, or {_OTHERWISE}"
         raise OldError(message)
@@ -113,6 +113,10 @@ def _foreign(program: str, told: str) -> ForeignError:
     else:
         looks = f"something else ({shown(told.splitlines()[0], 80)})" if told else "something else, which prints nothing"
     return ForeignError(f"{program} is not TaskYou but {looks}: {_OTHERWISE}")
+
+
+def _is_program(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def _expanded(path: str, environ: Mapping[str, str]) -> str:

@@ -63,6 +63,7 @@ def live(one: Scene) -> None:
         elif now[0] == "waiting" and card and in_sync(one, {"life": Is("backlog", "Status: waiting")}):
             one.board.person("close", str(card))
         elif now == ("completed", 3) and in_sync(one, {"life": Is("done", "incarnation 3")}):
+            one.pass_()  # what the last one did may be known to nobody yet
             return
     message = f"it did not converge: {status(one)}, {one.board.tasks(trashed=True)}"
     raise AssertionError(message)

@@ -207,6 +207,7 @@ def test_the_first_settings_file_shows_the_defaults(tmp_path: Path) -> None:
         ),
         ("taskyou: {status_map: {running: processing}}\n", "moves the card to blocked when none has worked on it for 90 s)"),
         ("taskyou: {status_map: {failed: Done}}\n", "'Done' is not one of backlog, blocked, done, archived"),
+        ("taskyou: {status_map: {waiting: done}}\n", "taskyou.status_map.waiting: 'done' is not one of backlog, blocked"),
         ("taskyou: {status_map: {failed: 3}}\n", "expected text, found 3"),
         ("taskyou: {status_map: {error: done}}\n", "config.yaml:1:24: taskyou.status_map.error: "),
         ("taskyou: {on_task_closed: reopen}\n", "'reopen' is not one of ignore, cancel"),

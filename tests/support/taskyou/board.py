@@ -101,7 +101,7 @@ class Board:
         """Return the calls in order, or those of some commands; what a person does is not among them."""
         records: dict[int, dict[str, Any]] = {}
         try:
-            lines = (self._control / "calls.jsonl").read_text().splitlines()
+            lines = (self._control / "calls.jsonl").read_text().split("\n")[:-1]
         except FileNotFoundError:
             return []
         for record in map(json.loads, lines):

@@ -99,6 +99,15 @@ def test_a_program_is_found_by_its_name_or_path(tmp_path: Path) -> None:
     assert find_program(path, {}) == path
 
 
+def test_the_present_folder_is_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell(tmp_path / "ty", "exit 0")
+    monkeypatch.chdir(tmp_path)
+
+    for path in ("", "/nowhere:", ":/nowhere"):
+        with pytest.raises(MissingError, match="there is no program 'ty' on PATH"):
+            find_program("ty", {"PATH": path})
+
+
 @pytest.mark.parametrize(
     ("cli", "says"),
     [
