@@ -73,15 +73,22 @@ class Clerk:
         self._shift, self._working = threading.Lock(), 0
         self._held = ExitStack()
         self._woke = 0.0
+        self._board: tuple[float, Board] | None = None
 
     @cached_property
     def errands(self) -> Errands:
         """The queue of calls."""
         return Errands(self._news, size=_AT_ONCE)
 
-    @cached_property
+    @property
     def board(self) -> Board:
-        """The board of the settings; whether a program is there is looked up once."""
+        """The board of the settings; whether a program is there is looked up once in `poll_interval`."""
+        now = monotonic()
+        if self._board is None or now - self._board[0] >= self._interval.total_seconds():
+            self._board = now, self._present_board()
+        return self._board[1]
+
+    def _present_board(self) -> Board:
         given = self._settings
         database = database_of(given.database)
         present = may_be_there(given.cli, self._data_dir / "cache", keep=self.keeps)
