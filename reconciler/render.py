@@ -155,7 +155,7 @@ def run_lines(run: Mapping[str, Any], paint: Paint, now: datetime) -> list[str]:
         ("declared", meta["source"]),
         ("child of", f"run/{meta['parent']}" if meta.get("parent") else ""),
         ("slot", _slot_line(meta.get("schedule"))),
-        ("task", f"#{run['task_id']} in TaskYou" if run["task_id"] else ""),
+        ("task", f"#{run['task_id']} in TaskYou" if run.get("task_id") else ""),
         ("incarnation", f"{run['incarnation']}, attempt {run['attempt']}, {plural(run['claims'], 'claim')}, uid {meta['uid']}"),
         ("input", one_line(meta["input_text"])),
         ("started", _instant_line(run["started_at"], now)),

@@ -125,6 +125,16 @@ def test_a_card_tells_of_its_run(site: Site, board: Board) -> None:
     assert (card.status, card.pinned) == ("blocked", True)
 
 
+def test_I10_a_pass_over_an_unchanged_world_calls_nobody(site: Site, board: Board) -> None:
+    site.start("ends", "echo", input="well")
+    site.start("fails", "echo", input="bad")
+    site.finish(expect=5)
+    board.forget_calls()
+
+    assert "No changes" in site.pass_().stdout
+    assert board.calls() == []
+
+
 def test_a_long_input_is_told_in_short(site: Site, board: Board) -> None:
     site.start("it", "echo", input="x" * 5000)
     site.finish()

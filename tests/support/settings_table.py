@@ -26,7 +26,7 @@ def _walk(properties: dict[str, Any], prefix: str) -> Iterator[tuple[str, dict[s
     for name, entry in properties.items():
         inner = entry.get("properties")
         more = entry.get("additionalProperties")
-        if inner:
+        if inner and "propertyNames" not in entry:
             yield from _walk(inner, f"{prefix}{name}.")
         elif isinstance(more, dict) and "properties" in more:
             yield from _walk(more["properties"], f"{prefix}{name}.NAME.")
