@@ -14,7 +14,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from reconciler import boardnews, boardresults
 from reconciler.card import Board, Card, Says, place_tag, text_digest
 from reconciler.clock import Clock
 from reconciler.config import TaskyouSettings
@@ -26,13 +25,10 @@ from reconciler.locks import FileLock
 from reconciler.model import Place
 from reconciler.plan.cards import due_cards, may_move, quiet_until
 from reconciler.state import Store, cards, cardtries, workflows
-from reconciler.taskyou import leftovers
-from reconciler.taskyou.client import TaskYou
 from reconciler.taskyou.errors import ElsewhereError, TaskYouError
-from reconciler.taskyou.identity import database_of, fingerprint, recognise
-from reconciler.taskyou.orders import Order, Outcome, carry_out
 from reconciler.taskyou.presence import may_be_there
 from reconciler.taskyou.text import body_of, title_of
+from reconciler.taskyou.where import database_of, fingerprint
 from reconciler.values import frozen, replace
 
 _PATIENCE = 10.0
@@ -69,7 +65,7 @@ class Clerk:
         self._command, self._say = command, say
         self.wake: Callable[[], None] = lambda: None
         self.keeps = True  # what was found out of the program; who only plans keeps nothing
-        self._known: dict[str, tuple[str, TaskYou]] = {}
+        self._known: dict[str, tuple[str, Any]] = {}
         self._recognising = threading.Lock()
         self.asleep = "TY_OPENWORKFLOW_SYNC" in os.environ  # inside a hook of a call that one of us makes: that one goes on afterwards
         self._looked: datetime | None = None
@@ -77,15 +73,22 @@ class Clerk:
         self._shift, self._working = threading.Lock(), 0
         self._held = ExitStack()
         self._woke = 0.0
+        self._board: tuple[float, Board] | None = None
 
     @cached_property
     def errands(self) -> Errands:
         """The queue of calls."""
         return Errands(self._news, size=_AT_ONCE)
 
-    @cached_property
+    @property
     def board(self) -> Board:
-        """The board of the settings; whether a program is there is looked up once."""
+        """The board of the settings; whether a program is there is looked up once in `poll_interval`."""
+        now = monotonic()
+        if self._board is None or now - self._board[0] >= self._interval.total_seconds():
+            self._board = now, self._present_board()
+        return self._board[1]
+
+    def _present_board(self) -> Board:
         given = self._settings
         database = database_of(given.database)
         present = may_be_there(given.cli, self._data_dir / "cache", keep=self.keeps)
@@ -115,6 +118,8 @@ class Clerk:
         done = self.errands.collect() if self.is_used else []
         if not done:
             return
+        from reconciler import boardresults
+
         with store.transaction():
             for one in done:
                 asked: _Asked = one.errand.about
@@ -129,6 +134,8 @@ class Clerk:
         """Take in what people did with the cards of a place."""
         if done.error is not None:
             return  # unknown: nothing follows from it
+        from reconciler import boardnews
+
         asked: _Asked = done.errand.about
         under_way = self._cards_under_way()
         assert asked.place is not None
@@ -175,6 +182,8 @@ class Clerk:
         return [] if due is None else [due]
 
     def _errand(self, store: Store, card: Card, says: Says, *, texts: Sequence[str]) -> Errand:
+        from reconciler.taskyou.orders import Order, carry_out
+
         tags = [card.tag, place_tag(self._scope_of(store, card.place), card.place), *card.spec["tags"]]
         mine = frozenset({*texts, text_digest(title_of(says.title, otherwise=card.object)), text_digest(body_of(says.body))})
         order = Order(
@@ -191,7 +200,7 @@ class Clerk:
         )
         token = digest_of([card.now, says.title, says.body, says.status, says.pinned])
 
-        def work() -> Outcome:
+        def work() -> Any:
             with self._at_work():
                 return carry_out(self._taskyou(card.database), order, may_move)
 
@@ -242,8 +251,12 @@ class Clerk:
 
     # In threads
 
-    def _taskyou(self, database: str) -> TaskYou:
+    def _taskyou(self, database: str) -> Any:
         """Return TaskYou with a database; it is recognised by each process, once as long as the program stays the same. Raises TaskYouError."""
+        from reconciler.taskyou import leftovers
+        from reconciler.taskyou.client import TaskYou
+        from reconciler.taskyou.identity import recognise
+
         with self._recognising:
             known = self._known.get(database)
             if known is None or fingerprint(known[1].program) != known[0]:
@@ -255,6 +268,8 @@ class Clerk:
     @contextmanager
     def _at_work(self) -> Iterator[None]:
         """Have the board for this process while any of its calls are under way. Raises ElsewhereError."""
+        from reconciler.taskyou import leftovers
+
         with self._shift:
             if not self._working:
                 try:

@@ -9,7 +9,8 @@ from reconciler.model import TERMINAL, Status
 from reconciler.service import Service
 from reconciler.taskyou.client import TaskYou
 from reconciler.taskyou.errors import BusyError, ForeignError, MissingError, OldError, RefusedError, TaskYouError, UnclearError
-from reconciler.taskyou.identity import database_of, recognise, version_of
+from reconciler.taskyou.identity import recognise, version_of
+from reconciler.taskyou.where import database_of
 
 _SECONDS = 30.0  # behind a locked database a list takes 20 s
 _OWN = "personal"  # where TaskYou puts tasks when nothing else is said

@@ -14,7 +14,8 @@ from reconciler.config import TaskyouSettings
 from reconciler.errors import RejectedError
 from reconciler.taskyou.client import TaskYou
 from reconciler.taskyou.errors import MissingError, TaskYouError
-from reconciler.taskyou.identity import database_of, find_program, recognise
+from reconciler.taskyou.identity import recognise
+from reconciler.taskyou.where import database_of, find_program
 
 NAME = "ty-openworkflow"
 _MARK = "# made by `ty-openworkflow init --taskyou`, which replaces this file as long as nobody changes it: "

@@ -100,7 +100,7 @@ def _units(folder: Path | None) -> int:
 def _plugin(folder: Path | None, place: str | None, *, both: bool) -> int:
     """Write TaskYou's plugin with the options of this call."""
     from reconciler.cli import plugin
-    from reconciler.taskyou.identity import database_of
+    from reconciler.taskyou.where import database_of
 
     if both:
         message = "--service and --taskyou both have the loop started: choose one of them"

@@ -1,4 +1,4 @@
-"""Which program is TaskYou here, and which database is its own. It is recognised, not assumed: PyPI's `ty` is a type checker."""
+"""Which program is TaskYou here. It is recognised, not assumed: PyPI's `ty` is a type checker."""
 
 import os
 import re
@@ -8,13 +8,13 @@ from pathlib import Path
 from reconciler.taskyou import tasks
 from reconciler.taskyou.call import Answer
 from reconciler.taskyou.client import SECONDS, TaskYou
-from reconciler.taskyou.errors import BusyError, ForeignError, MissingError, OldError, TaskYouError, failure
+from reconciler.taskyou.errors import BusyError, ForeignError, OldError, TaskYouError, failure
 from reconciler.taskyou.text import shown
+from reconciler.taskyou.where import OTHERWISE, find_program, fingerprint
 from reconciler.values import frozen
 
 _VERSION = r"[0-9A-Za-z][0-9A-Za-z.+_~-]*"
 _UNKNOWN_FLAG = r"unknown (?:shorthand )?flag: (?:'.' in )?(-+[\w-]+)"
-_OTHERWISE = "name TaskYou's program in the settings (taskyou.cli; its installer also calls it `taskyou`)"
 
 
 @frozen
@@ -25,37 +25,6 @@ class Identity:
     version: str
     database: str
     fingerprint: str
-
-
-def database_of(configured: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Return TaskYou's database as an absolute path: what is configured, else WORKTREE_DB_PATH, else TaskYou's own."""
-    named = configured or environ.get("WORKTREE_DB_PATH") or "~/.local/share/task/tasks.db"
-    return os.path.abspath(_expanded(named, environ))
-
-
-def find_program(cli: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the absolute path of a program: a bare name is looked for on PATH. Raises MissingError."""
-    if "/" in cli:
-        path = os.path.abspath(_expanded(cli, environ))
-        if _is_program(path):
-            return path
-        message = f"{path} is {'no program that can be started' if os.path.exists(path) else 'not there'}: {_OTHERWISE}"
-        raise MissingError(message)
-    for folder in environ.get("PATH", os.defpath).split(os.pathsep):
-        path = os.path.abspath(os.path.join(folder, cli))
-        if folder and _is_program(path):
-            return path
-    message = f"there is no program {cli!r} on PATH: install TaskYou, or {_OTHERWISE}"
-    raise MissingError(message)
-
-
-def fingerprint(program: str) -> str:
-    """Return what changes when a program is replaced: one look at its file. Empty when it is not there."""
-    try:
-        facts = os.stat(program)
-    except OSError:
-        return ""
-    return f"{program}:{facts.st_dev}:{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}"
 
 
 def version_of(cli: str, database: str, *, environ: Mapping[str, str] | None = None, timeout: float = SECONDS) -> tuple[str, str]:
@@ -97,7 +66,7 @@ def _check(program: str, version: str, answer: Answer) -> None:
         return
     lacks = re.search(_UNKNOWN_FLAG, answer.stderr)
     if lacks is not None and answer.status == 1:
-        message = f"{program} ({version}) is too old: its list has no {lacks[1]}. Update TaskYou, or {_OTHERWISE}"
+        message = f"{program} ({version}) is too old: its list has no {lacks[1]}. Update TaskYou, or {OTHERWISE}"
         raise OldError(message)
     trouble = failure(f"{Path(program).name} list", answer.status, answer.stderr)
     if answer.status == 1 and (isinstance(trouble, BusyError) or (type(trouble) is TaskYouError and answer.stderr.startswith("Error: "))):
@@ -112,14 +81,4 @@ def _foreign(program: str, told: str) -> ForeignError:
         looks = f"Astral's type checker of the same name ({shown(told.splitlines()[0], 80)})"
     else:
         looks = f"something else ({shown(told.splitlines()[0], 80)})" if told else "something else, which prints nothing"
-    return ForeignError(f"{program} is not TaskYou but {looks}: {_OTHERWISE}")
-
-
-def _is_program(path: str) -> bool:
-    return os.path.isfile(path) and os.access(path, os.X_OK)
-
-
-def _expanded(path: str, environ: Mapping[str, str]) -> str:
-    if path == "~" or path.startswith("~/"):
-        return (environ.get("HOME") or os.path.expanduser("~")) + path[1:]
-    return path
+    return ForeignError(f"{program} is not TaskYou but {looks}: {OTHERWISE}")

@@ -4,9 +4,8 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from reconciler.taskyou.client import TaskYou
 from reconciler.taskyou.errors import TaskYouError
-from reconciler.taskyou.identity import find_program, fingerprint, is_version
+from reconciler.taskyou.where import find_program, fingerprint
 
 _SECONDS = 5.0
 _NAME = "taskyou.json"
@@ -26,6 +25,9 @@ def may_be_there(cli: str, cache: Path, *, keep: bool) -> bool:
         known = json.loads((cache / _NAME).read_text())
         if isinstance(known, dict) and known.get("fingerprint") == stamp:
             return known.get("taskyou") is True
+    from reconciler.taskyou.client import TaskYou
+    from reconciler.taskyou.identity import is_version
+
     try:
         found = is_version(TaskYou(program, "", _SECONDS).ask("--version"))
     except TaskYouError:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.taskyou.errors import BusyError, ForeignError, MissingError, OldError, TaskYouError, UnclearError
-from reconciler.taskyou.identity import database_of, find_program, fingerprint, recognise, version_of
+from reconciler.taskyou.identity import recognise, version_of
+from reconciler.taskyou.where import database_of, find_program, fingerprint
 from tests.unit.taskyou.programs import Program, said, shell
 
 EMPTY = (0, "null\n", "")
