@@ -199,9 +199,10 @@ class WriteCard:
 
 @frozen
 class EndWait:
-    """Remember that nobody waits any more for what the card `tag` asks of a person."""
+    """Remember that nobody waits any more for what the card `tag` asks of a person, and why."""
 
     tag: str
+    why: str
 
 
 Action = (

@@ -83,4 +83,4 @@ def _approve(store: Store, place: Place, about: str, row: Mapping[str, Any], *, 
     if messages.remember(store, row["uid"], number, sent, now=now):
         requests.add_request(store, place, about, "signal", {"name": spec["signal"], "id": number, "data": data}, WHO, now=now)
         events.add_event(store, place, about, "signal", f"{spec['signal']}: approved by task #{row['id']}", now=now)
-    cards.settle(store, row["tag"])
+    cards.mark_over(store, row["tag"], "over: it was approved by marking this card as done")

@@ -38,6 +38,7 @@ def take(store: Store, card: Card, outcome: Outcome, scope: str, say: Callable[[
         events.add_event(store, card.place, about, "resolved", "was task-not-synced", now=now)
     for note in outcome.notes:
         events.add_event(store, card.place, about, "task-not-synced", note, now=now)
+        say(f"{about}: {note}")
 
 
 def fail(store: Store, card: Card, error: TyOpenworkflowError, scope: str, say: Callable[[str], None], *, now: datetime) -> None:

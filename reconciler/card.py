@@ -91,7 +91,7 @@ class Card:
         """Say whether what the card is about has come to its end."""
         if self.kind == SCHEDULE:
             return bool(self.about.get("removed"))
-        return bool(self.about.get("completed_at")) or self.extra == "over"
+        return bool(self.about.get("completed_at")) or self.extra != ""
 
 
 def tag_of(uid: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from reconciler.card import Board, Card, Says, place_tag, text_digest
+from reconciler.card import AGENTS, Board, Card, Says, place_tag, text_digest
 from reconciler.clock import Clock
 from reconciler.config import TaskyouSettings
 from reconciler.digest import digest_of
@@ -25,7 +25,7 @@ from reconciler.locks import FileLock
 from reconciler.model import Place
 from reconciler.plan.cards import due_cards, may_move, quiet_until
 from reconciler.state import Store, cards, cardtries, workflows
-from reconciler.taskyou.errors import ElsewhereError, TaskYouError
+from reconciler.taskyou.errors import ElsewhereError, GoneError, TaskYouError
 from reconciler.taskyou.presence import may_be_there
 from reconciler.taskyou.text import body_of, title_of
 from reconciler.taskyou.where import database_of, fingerprint
@@ -147,6 +147,11 @@ class Clerk:
         keys = [key for key, _ in self.errands.under_way()] if self.is_used else []
         return {key[1] for key in keys if isinstance(key, tuple) and key[0] == "card"}
 
+    def known(self, store: Store) -> dict[str, Card]:
+        """Return the cards that do not say yet what they shall and that nobody is writing just now, by tag."""
+        under_way = self._cards_under_way()
+        return {tag: card for tag, card in cards.unsettled(store).items() if tag not in under_way}
+
     # What is sent
 
     def send(self, store: Store, *, eager: bool = False, flush: bool = False) -> list[datetime]:
@@ -184,14 +189,15 @@ class Clerk:
     def _errand(self, store: Store, card: Card, says: Says, *, texts: Sequence[str]) -> Errand:
         from reconciler.taskyou.orders import Order, carry_out
 
+        task = card.about["task"] if isinstance(card.about["task"], dict) else {}  # as the manifest has it now
         tags = [card.tag, place_tag(self._scope_of(store, card.place), card.place), *card.spec["tags"]]
         mine = frozenset({*texts, text_digest(title_of(says.title, otherwise=card.object)), text_digest(body_of(says.body))})
         order = Order(
             tags,
             card.id,
             says,
-            card.spec["project"] or "personal",
-            card.spec["type"],
+            task.get("project") or card.spec["project"] or self.board.project or "personal",
+            task.get("type") or card.spec["type"],
             card.wrote,
             mine,
             tuple(card.spec["blocks"]),
@@ -244,7 +250,13 @@ class Clerk:
         for card in made:
             try:
                 with self._at_work():
-                    self._taskyou(card["database"]).trash(card["id"])
+                    taskyou = self._taskyou(card["database"])
+                    if taskyou.show(card["id"]).status in AGENTS:
+                        left.append((card, "an agent has it"))
+                    else:
+                        taskyou.trash(card["id"])
+            except GoneError:
+                continue
             except TaskYouError as error:
                 left.append((card, str(error)))
         return left

@@ -10,6 +10,7 @@ OF_RUNS = {
     "concurrency": "waits in the queue: a limit of the settings, the adapter or the workflow is reached",
     "canceled": "ended because somebody wanted it to; the message says who or what",
     "canceled-by-command": "`cancel` was given",
+    "canceled-on-board": "a person closed or removed its card in TaskYou, and `on_task_closed` is `cancel`",
     "canceled-by-manifest": "its manifest says `cancel: true`",
     "pruned": "its manifest is gone",
     "rate-limited": "its platform asked to be left alone for a while",
@@ -117,6 +118,7 @@ FOR_A_PERSON = frozenset({"state-unknown", "quarantined", "revision-altered", "i
 _OF_CANCELS = (
     ("canceled by its manifest", "canceled-by-manifest"),
     ("its manifest is gone", "pruned"),
+    ("its task #", "canceled-on-board"),
     ("replaced (", "replaced"),
     ("replaced by ", "overlap"),
     ("a newer slot, ", "overlap"),

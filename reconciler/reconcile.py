@@ -7,6 +7,7 @@ from reconciler import deploys, retrying
 from reconciler.actions import Edit, End, Notice, Plan, Postpone
 from reconciler.apply import apply, record
 from reconciler.backoff import Pause
+from reconciler.clerk import Clerk
 from reconciler.collection import collect, note_ends
 from reconciler.collection import remember as remember_keep
 from reconciler.compute import Adapter, Finished, Gone, LetGo, Live, Unclaimed
@@ -110,7 +111,7 @@ class Reconciler:
         under_way, now = self._under_way(desired), clock.now()
         observed = replace(observed, statuses=dependencies(store, recorded), under_way=under_way)  # also of runs whose end was just seen
         board = None if clerk is None else clerk.board
-        recorded = with_cards(store, recorded, observed) if clerk is not None else recorded
+        recorded = with_cards(store, recorded, observed, clerk) if clerk is not None else recorded
         plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved, assume=assume, board=board)
         if approve and (more := approved_objects(place, plan, approve)):
             plan = decide(desired, recorded, observed, self._limits, now=now, approved=approved | more, assume=assume, board=board)
@@ -206,10 +207,10 @@ def make_ready(store: Store, adapters: Mapping[str, Adapter], say: Callable[[str
         prepare(store, adapters, say, now=now)
 
 
-def with_cards(store: Store, recorded: Recorded, observed: Observed) -> Recorded:
+def with_cards(store: Store, recorded: Recorded, observed: Observed, clerk: Clerk) -> Recorded:
     """Return what is remembered with the cards that may have to be written, and those of approvals."""
     waiting = [uid for uid, seen in observed.runs.items() if isinstance(seen, Live | LetGo | Gone | Unclaimed) and seen.seen.approvals]
-    known, asked = cards.unsettled(store), cards.approvals_of(store, waiting)
+    known, asked = clerk.known(store), cards.approvals_of(store, waiting)
     return replace(recorded, cards=known, approvals=frozenset(asked)) if known or asked else recorded
 
 
@@ -228,7 +229,8 @@ def look(
     observed = observe(desired, recorded, hands.adapters, {} if store is None else dependencies(store, recorded))
     recorded = settled(recorded, news(recorded, observed))
     if store is not None:
-        recorded = with_cards(store, answering(store, recorded, observed), observed)
+        recorded = answering(store, recorded, observed)
+        recorded = recorded if hands.clerk is None else with_cards(store, recorded, observed, hands.clerk)
     plan = decide(desired, recorded, observed, limits, now=now, board=None if hands.clerk is None else hands.clerk.board)
     return replace(plan, held=held + plan.held) if held else plan
 

@@ -39,6 +39,15 @@ def find_run(name: str) -> dict[str, Any]:
 
 def run_of_task(name: str) -> str:
     """Return the uid of the run that a task in TaskYou (`task/N`) is about. Raises RejectedError."""
+    about = object_of_task(name)
+    if about.startswith("run/"):
+        return about.removeprefix("run/")
+    message = f"{name}: it is the card of {about}"
+    raise RejectedError(message)
+
+
+def object_of_task(name: str) -> str:
+    """Return what a task in TaskYou (`task/N`) is about: a run by its uid, or a schedule. Raises RejectedError."""
     from reconciler.state import cards
 
     service, digits = CONTEXT.service, name.removeprefix("task/").removeprefix("#")
@@ -52,8 +61,8 @@ def run_of_task(name: str) -> str:
         found = [one for one in found if one["database"] == service.clerk.board.database]
     if found and all(one["kind"] == "link" for one in found):
         found = found[:1]  # an agent may have started several: the newest is meant
-    if len(found) == 1 and found[0]["kind"] != "schedule":
-        return str(found[0]["uid"])
+    if len(found) == 1:
+        return str(found[0]["object"]) if found[0]["kind"] == "schedule" else f"run/{found[0]['uid']}"
     what = f"it is the card of {found[0]['object']}" if found else "no run here is linked to it"
     message = f"task {digits}: {what}"
     raise RejectedError(message)
@@ -176,6 +185,8 @@ def status(
     as_json = wants_json(output, as_json)
     if what is None:
         return show_overview(as_json=as_json)
+    if what.startswith("task/"):
+        what = object_of_task(what)
     kind, sep, name = what.partition("/")
     if not sep:
         kind, name = _kind_of(what), what

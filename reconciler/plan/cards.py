@@ -8,6 +8,7 @@ from reconciler.actions import Action, Arm, EndWait, OpenCard, Start, WriteCard
 from reconciler.card import AGENTS, APPROVAL, CLOSED, LINK, RUN, SCHEDULE, Board, Card, Says, approval_tag, tag_of
 from reconciler.compute import Gone, LetGo, Live, Observation, OpenApproval, Unclaimed
 from reconciler.digest import Json, uid_of
+from reconciler.instants import stamp
 from reconciler.plan.cardtext import says
 from reconciler.recorded import ActiveRun, Recorded
 from reconciler.values import replace
@@ -45,7 +46,7 @@ def decide_cards(
     """Return what is to be decided of approvals, and written of cards."""
     if board is None:
         return []
-    return [*_approvals(active, recorded, seen, board), *due_cards(recorded.cards.values(), board, now=now)]
+    return [*_approvals(active, recorded, seen, board, now=now), *due_cards(recorded.cards.values(), board, now=now)]
 
 
 def card_of(run: ActiveRun, board: Board) -> OpenCard | None:
@@ -61,7 +62,7 @@ def card_of(run: ActiveRun, board: Board) -> OpenCard | None:
         return OpenCard(run.place, about, LINK, run.uid, f"link-{run.uid}", board.database, {"title": ""}, run.source, number)
     spec = {
         "title": given.get("title") or f"{run.workflow}: {run.name}",
-        "project": given.get("project") or board.project,
+        "project": given.get("project") or "",
         "type": given.get("type") or "code",
         "tags": list(given.get("tags", ())),
         "blocks": list(given.get("blocks", ())),
@@ -75,12 +76,12 @@ def _card_of_schedule(action: Arm, scope: str, board: Board) -> list[OpenCard]:
     if not (board.auto and board.present) or action.schedule.spec["run"].get("task") is False:
         return []
     uid = uid_of(scope, action.place.project, action.place.environment, f"schedule/{action.schedule.name}", 1)
-    spec = {"title": f"Schedule {action.schedule.name}", "project": board.project, "type": "code", "tags": [], "blocks": [], "explicit": False}
+    spec = {"title": f"Schedule {action.schedule.name}", "project": "", "type": "code", "tags": [], "blocks": [], "explicit": False}
     about = f"schedule/{action.schedule.name}"
     return [OpenCard(action.place, about, SCHEDULE, uid, tag_of(uid), board.database, spec, action.schedule.source)]
 
 
-def _approvals(active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mapping[str, Observation], board: Board) -> list[Action]:
+def _approvals(active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mapping[str, Observation], board: Board, *, now: datetime) -> list[Action]:
     """Ask for the cards of approvals that runs wait for, and end those that nobody waits for any more."""
     found: list[Action] = []
     waited_for: dict[str, set[str]] = {}
@@ -91,14 +92,29 @@ def _approvals(active: Mapping[str, ActiveRun], recorded: Recorded, seen: Mappin
         open_ones = {} if run.cancel is not None else {approval_tag(uid, one.key, one.attempt): one for one in look.seen.approvals}
         waited_for[uid] = set(open_ones)
         for tag, one in open_ones.items():
-            if board.present and tag not in recorded.approvals:
+            if board.present and tag not in recorded.approvals and _may_ask(run, board):
                 found.append(_card_of_approval(run, tag, one, board))
     over = [
-        card.tag
+        EndWait(card.tag, _why_over(active.get(card.uid), card, now=now))
         for card in recorded.cards.values()
         if card.kind == APPROVAL and card.extra == "" and card.tag not in waited_for.get(card.uid, {card.tag})
     ]
-    return [*found, *map(EndWait, over)]
+    return [*found, *over]
+
+
+def _may_ask(run: ActiveRun, board: Board) -> bool:
+    """Say whether a run may ask on the board: where runs have cards by themselves, or this one does."""
+    return run.facts.get("task") is not False and (board.auto or "card" in run.origin)
+
+
+def _why_over(run: ActiveRun | None, card: Card, *, now: datetime) -> str:
+    """Say why nobody waits for an approval any more."""
+    if run is None or run.cancel is not None:
+        return "over: the run was canceled"
+    until = card.spec.get("until_at")
+    if until is not None and datetime.fromisoformat(until) <= now:
+        return "over: the time for it was over"
+    return "over: it was answered by a signal, or the run went on without it"
 
 
 def _card_of_approval(run: ActiveRun, tag: str, approval: OpenApproval, board: Board) -> OpenCard:
@@ -111,8 +127,9 @@ def _card_of_approval(run: ActiveRun, tag: str, approval: OpenApproval, board: B
         "key": approval.key,
         "attempt": approval.attempt,
         "run": run.name,
+        "until_at": None if approval.until is None else stamp(approval.until),
         "until": None if approval.until is None else f"{approval.until:%Y-%m-%d %H:%M} UTC",
-        "project": project or board.project,
+        "project": project or "",
         "type": "code",
         "tags": [],
         "blocks": [],

@@ -30,6 +30,7 @@ def _run(card: Card, board: Board) -> Says:
         f"Status: {_status(run)}",
         *_error(run),
         f"Input: {_short(encode_json(run['input']), _MOST_INPUT)}",
+        *([f"Output: {_short(encode_json(run['output']), _MOST_INPUT)}"] if status == "completed" else []),
         "",
         *_advice(run, board),
         f"All of it: {board.command} status {run['name']}",
@@ -71,7 +72,7 @@ def _advice(run: Mapping[str, Any], board: Board) -> list[str]:
     if run["status"] == "failed":
         return [f"To try again what failed: {board.command} retry {name}", f"To begin anew: {board.command} rerun {name}"]
     if run["status"] == "waiting":
-        return [f"To send what it waits for: {board.command} signal {name} SIGNAL --data JSON"]
+        return ["What it waits for, and how to answer, is told by the next command."]
     if not run["completed_at"] and run["reason"] in FOR_A_PERSON:
         return ["It does not go on by itself: a person must decide."]
     return []
@@ -86,10 +87,8 @@ def _approval(card: Card, board: Board) -> Says:
     over = card.over
     lines = [*([spec["description"], ""] if spec.get("description") else []), f"Run {spec['run']} waits for this approval."]
     if over:
-        lines = [
-            *lines[:-1],
-            f"Run {spec['run']} does not wait for this approval any more: it was answered in another way, or the run went on or ended without it.",
-        ]
+        why = card.extra.removeprefix("over: ") or f"the run has ended ({card.about['status']})"
+        lines = [*lines[:-1], f"Run {spec['run']} does not wait for this approval any more: {why}."]
     else:
         until = f" It waits until {spec['until']}." if spec.get("until") else ""
         lines += [

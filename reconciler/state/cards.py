@@ -21,7 +21,22 @@ ELSE runs.uid || '/' || runs.status || '/' || runs.reason || '/' || runs.attempt
      iif(runs.cancel IS NULL, '', 'canceling') || '/' || coalesce(json_extract(runs.facts, '$.task'), '')
 END
 """
-_RUN = ("uid", "name", "incarnation", "workflow", "status", "reason", "message", "attempt", "input", "error", "created_at", "completed_at", "due_at")
+_RUN = (
+    "uid",
+    "name",
+    "incarnation",
+    "workflow",
+    "status",
+    "reason",
+    "message",
+    "attempt",
+    "input",
+    "output",
+    "error",
+    "created_at",
+    "completed_at",
+    "due_at",
+)
 _CARD = ("tag", "project", "environment", "object", "kind", "uid", "database", "id", "spec", "wrote", "ours", "seen", "basis", "extra")
 _TRIED = ("failures", "trouble", "next_at", "written_at")
 _UNSETTLED = f"""
@@ -48,7 +63,9 @@ def _card(row: Sequence[Any]) -> Card:
     own = dict(zip(_CARD + _TRIED, row, strict=False))
     now, removed, task = row[len(own) : len(own) + 3]
     about = dict(zip(_RUN, row[len(own) + 3 :], strict=True))
-    about["input"], about["error"] = (None if about[name] is None else decode_json(about[name]) for name in ("input", "error"))
+    about["input"], about["output"], about["error"] = (
+        None if about[name] is None else decode_json(about[name]) for name in ("input", "output", "error")
+    )
     about |= {"removed": own["kind"] == SCHEDULE and bool(removed), "task": decode_json(task) if isinstance(task, str) else bool(task)}
     next_at, written_at = own["next_at"], own["written_at"]
     return Card(
@@ -80,7 +97,12 @@ def intend(store: Store, actions: Iterable[Action], missed: AbstractSet[str], *,
         if isinstance(action, OpenCard) and action.uid not in missed:
             open_card(store, action, now=now)
         elif isinstance(action, EndWait):
-            store.db.execute("UPDATE cards SET extra = 'over' WHERE tag = :tag", {"tag": action.tag})
+            mark_over(store, action.tag, action.why)
+
+
+def mark_over(store: Store, tag: str, why: str) -> None:
+    """Remember that nobody waits any more for what a card asks, and what the card tells of it."""
+    store.db.execute("UPDATE cards SET extra = :why WHERE tag = :tag AND extra = ''", {"tag": tag, "why": why})
 
 
 def open_card(store: Store, card: OpenCard, *, now: datetime) -> None:

@@ -24,13 +24,18 @@ class Made(NamedTuple):
 
 
 def runs_of(store: Store, places: Sequence[Place], owner: str | None) -> list[Made]:
-    """Return every incarnation of the runs of some places; with `owner`, those of that folder and their children only."""
+    """Return every incarnation of the runs of some places; with `owner`, those of that folder, their reruns and their children only."""
     rows = store.db.execute(
         """
         WITH RECURSIVE mine (uid) AS (
             SELECT uid FROM runs WHERE :owner IS NULL OR owner = :owner
             UNION
             SELECT runs.uid FROM runs JOIN mine ON json_extract(runs.origin, '$.parent.uid') = mine.uid
+            UNION
+            SELECT later.uid
+              FROM mine JOIN runs AS earlier ON earlier.uid = mine.uid
+              JOIN runs AS later ON later.project = earlier.project AND later.environment = earlier.environment AND later.name = earlier.name
+             WHERE later.incarnation > earlier.incarnation AND later.owner = ''
         )
         SELECT uid, project, environment, name, adapter, status, completed_at IS NOT NULL
           FROM runs WHERE uid IN mine AND deleted_at IS NULL

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from reconciler.card import ARCHIVED, BACKLOG, BLOCKED, CLOSED, Says, text_digest
 from reconciler.digest import Json
 from reconciler.taskyou.client import TaskYou
-from reconciler.taskyou.errors import GoneError, TaskYouError, UnclearError
+from reconciler.taskyou.errors import GoneError, RefusedError, TaskYouError, UnclearError
 from reconciler.taskyou.tasks import Listed, Task
 from reconciler.taskyou.text import body_of, title_of
 from reconciler.values import frozen, made, mutable, replace
@@ -149,14 +149,19 @@ def _block(taskyou: TaskYou, order: Order, done: Outcome) -> None:
         return
     holding = taskyou.dependencies(done.id).blocks
     for number in left:
-        task = taskyou.show(number)
-        if task.started_at or task.status not in (BACKLOG, BLOCKED):
-            done.notes.append(f"task #{number} is {task.status}{' and has been started' if task.started_at else ''}: it does not wait for this run")
-        else:
-            if number not in holding:
-                taskyou.block(number, by=done.id, auto_queue=True)
-            if task.status != BLOCKED:
-                taskyou.move(number, BLOCKED)
+        try:
+            task = taskyou.show(number)
+            if task.started_at or task.status not in (BACKLOG, BLOCKED):
+                done.notes.append(
+                    f"task #{number} is {task.status}{' and has been started' if task.started_at else ''}: it does not wait for this run"
+                )
+            else:
+                if number not in holding:
+                    taskyou.block(number, by=done.id, auto_queue=True)
+                if task.status != BLOCKED:
+                    taskyou.move(number, BLOCKED)
+        except (GoneError, RefusedError) as error:
+            done.notes.append(f"task #{number} does not wait for this run: {error}")
         before = [*before, number]
         done.wrote["blocks"] = before
 
