@@ -63,3 +63,38 @@ def test_delete_all_leaves_no_card(site: Site, board: Board) -> None:
     assert "nothing is left" in done.stdout
     assert board.tasks() == []
     assert len(board.tasks(trashed=True)) == 1
+
+
+def test_delete_all_of_the_local_folder_takes_reruns_along(site: Site, board: Board) -> None:
+    site.pass_()
+    site.cli.run("deploy", "small", "-f", str(site.folder / "echo.py"))
+    site.cli.run("start", "small", "-i", '"hello"', "--as", "again", "--wait")
+    site.cli.run("rerun", "again", "--wait")
+    assert len(board.tasks()) == 1
+
+    done = site.cli.run("--data-dir", str(site.data), "delete", "--all", "--yes")
+
+    assert "nothing is left" in done.stdout
+    assert board.tasks() == []
+    assert "No runs yet" in site.cli.run("list", "runs").stdout
+
+
+def test_a_task_that_an_agent_has_is_not_deleted(site: Site, board: Board) -> None:
+    site.start("good", "echo", input="hello")
+    site.pass_("--wait")
+    [card] = board.tasks()
+    board.person("status", str(card.id), "queued")
+
+    left = site.cli.run("--project", "default", "delete", "--all", "--yes", expect=1)
+
+    assert f"task #{card.id} of run/good in TaskYou: an agent has it" in left.stderr
+    assert [task.id for task in board.tasks()] == [card.id]
+
+
+def test_an_edge_that_cannot_be_made_keeps_nothing_else_from_being_written(site: Site, board: Board) -> None:
+    site.start("good", "echo", input="hello", task={"blocks": [999]})
+    told = site.pass_("--wait")
+    [card] = board.tasks()
+
+    assert card.status == "done"
+    assert "task #999 does not wait for this run" in told.stderr

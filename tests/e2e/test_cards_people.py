@@ -225,4 +225,5 @@ def test_a_run_that_waits_for_a_signal_says_what_to_type(site: Site, board: Boar
     [card] = board.tasks()
     assert card.status == "backlog"
     assert "Status: waiting" in card.body
-    assert f"--data-dir {site.data} signal it" in card.body
+    assert "What it waits for, and how to answer, is told by the next command.\nAll of it: " in card.body
+    assert f"--data-dir {site.data} status it" in card.body
