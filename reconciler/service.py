@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -282,10 +283,9 @@ class Service(Keeping):
         """See what people did on TaskYou's board, before a pass that takes it in: nothing is held meanwhile."""
         if not (self.data_dir / NAME).exists():
             return
-        with self.reading() as store:
-            if store is None or not self.clerk.look_first(store):
-                return
-        self._wait_for_board()
+        with suppress(DamagedStateError), self.reading() as store:  # the pass moves it aside
+            if store is not None and self.clerk.look_first(store):
+                self._wait_for_board()
 
     def settle(self) -> None:
         """Wait until TaskYou has been told everything that it can be told now. Nothing is held while it is called."""

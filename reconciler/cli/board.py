@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from reconciler.compute import Finding
 from reconciler.config import TaskyouSettings
-from reconciler.model import TERMINAL, Status
 from reconciler.service import Service
 from reconciler.taskyou.client import TaskYou
 from reconciler.taskyou.errors import BusyError, ForeignError, MissingError, OldError, RefusedError, TaskYouError, UnclearError
@@ -14,7 +13,6 @@ from reconciler.taskyou.where import database_of
 
 _SECONDS = 30.0  # behind a locked database a list takes 20 s
 _OWN = "personal"  # where TaskYou puts tasks when nothing else is said
-_CLOSED = ("done", "archived")
 
 
 def taskyou(service: Service) -> Iterator[Finding]:
@@ -22,7 +20,6 @@ def taskyou(service: Service) -> Iterator[Finding]:
     settings = service.settings.taskyou
     named = settings.cli != TaskyouSettings().cli
     database = database_of(settings.database)
-    yield from _columns(settings)
     try:
         if not os.path.exists(database):
             program, version = version_of(settings.cli, database, timeout=_SECONDS)
@@ -61,14 +58,6 @@ def _project(settings: TaskyouSettings, board: TaskYou) -> Finding:
         return Finding("taskyou project", False, str(error), _advice(error, board.database))
     where = "with worktrees" if worktrees else "without worktrees, so cards of failed runs are pinned in backlog and not blocked"
     return Finding("taskyou project", True, f"{name}{'' if settings.project else ' (taskyou.project is not set)'}, {where}")
-
-
-def _columns(settings: TaskyouSettings) -> Iterator[Finding]:
-    """A card that is closed early releases what waits for its run."""
-    early = [f"{status}: {column}" for status, column in settings.status_map.items() if column in _CLOSED and Status(status) not in TERMINAL]
-    if early:
-        found = f"{', '.join(early)} closes a card, and so releases tasks that wait for it, before its run has ended"
-        yield Finding("taskyou.status_map", False, found, "choose backlog or blocked for runs that go on")
 
 
 def _advice(error: TaskYouError, database: str) -> str:

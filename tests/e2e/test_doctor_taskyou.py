@@ -104,12 +104,3 @@ def test_a_taskyou_in_trouble_is_told_with_what_to_look_at(site: Site, board: Bo
     board.set_fault(fault.on("list"))
 
     assert says in failures(site)["taskyou"]
-
-
-def test_columns_that_close_a_card_before_its_run_has_ended_are_wrong(site: Site, board: Board) -> None:
-    site.settings("taskyou: {status_map: {running: backlog, waiting: done, failed: done, canceled: backlog}}\n")
-
-    found = failures(site)["taskyou.status_map"]
-
-    assert "waiting: done closes a card" in found
-    assert "failed" not in found
