@@ -72,8 +72,8 @@ def _approve(store: Store, place: Place, about: str, row: Mapping[str, Any], *, 
     """Send the signal that a run waits for: once for each card."""
     spec = row["spec"]
     data: dict[str, Json] = {"approved": True, "by": "taskyou", "task": row["id"], "at": stamp(now)}
-    line = runs.latest_runs(store, place)[spec["run"]]
-    fault = signal_fault(workflows.known_workflows(store, place).get(line.workflow), spec["signal"], data)
+    run = runs.latest_facts(store, place, spec["run"])
+    fault = None if run is None else signal_fault(workflows.known_workflows(store, place).get(run.workflow), spec["signal"], data)
     if fault is not None:
         message = f"task #{row['id']} was done, but {fault}: `ty-openworkflow signal {spec['run']} {spec['signal']} --data JSON` sends what fits"
         events.add_event(store, place, about, "task-not-synced", message, now=now)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.actions import Action, EndWait, OpenCard
-from reconciler.card import APPROVAL, LINK, RUN, SCHEDULE, Card
+from reconciler.card import APPROVAL, LINK, SCHEDULE, Card
 from reconciler.instants import stamp
 from reconciler.journal import decode_json, encode_json
 from reconciler.model import Place, Source
@@ -197,11 +197,6 @@ def look_again(store: Store, tag: str) -> None:
     store.db.execute("UPDATE cards SET basis = '', written_at = NULL WHERE tag = :tag AND basis <> ''", {"tag": tag})
 
 
-def settle(store: Store, tag: str) -> None:
-    """Remember that nothing about a card changes any more."""
-    store.db.execute("UPDATE cards SET settled = 1 WHERE tag = :tag", {"tag": tag})
-
-
 def number_of(store: Store, place: Place, about: str) -> int | None:
     """Return the number of an object's card in TaskYou, None if it has none."""
     row = store.db.execute(
@@ -209,12 +204,6 @@ def number_of(store: Store, place: Place, about: str) -> int | None:
         {"project": place.project, "environment": place.environment, "object": about},
     ).fetchone()
     return None if row is None else row[0]
-
-
-def numbers(store: Store) -> dict[tuple[str, str, str], int]:
-    """Return the number of every run's card, by project, environment and object."""
-    rows = store.db.execute("SELECT project, environment, object, id FROM cards WHERE id IS NOT NULL AND kind IN (?, ?)", (RUN, LINK))
-    return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
 def of_number(store: Store, number: int) -> list[dict[str, Any]]:

@@ -20,7 +20,6 @@ SECONDS = 60.0  # its hooks are waited for, 30 s each; a locked database takes i
 COLUMNS = ("backlog", "blocked", "done", "archived")
 MOST_LISTED = 10_000
 _EDGE_IS_THERE = "UNIQUE constraint failed: task_dependencies"
-_EDGE_IS_NOT_THERE = "dependency not found"
 _TRASHED = re.compile(r"#[0-9]+ ")
 T = TypeVar("T")
 
@@ -109,11 +108,11 @@ class TaskYou:
 
     def block(self, id: int, by: int, *, auto_queue: bool = True) -> None:
         """Let a task wait for another one; if it does already, nothing changes. Its status stays as it is."""
-        self._edge(_EDGE_IS_THERE, "block", str(id), "--by", str(by), *(["--auto-queue"] if auto_queue else []))
-
-    def unblock(self, id: int, by: int) -> None:
-        """Let a task wait for another one no longer; if it does not, nothing changes."""
-        self._edge(_EDGE_IS_NOT_THERE, "unblock", str(id), "--from", str(by))
+        try:
+            self._run("block", str(id), "--by", str(by), *(["--auto-queue"] if auto_queue else []))
+        except RefusedError as error:
+            if _EDGE_IS_THERE not in str(error):
+                raise
 
     def worktrees(self, project: str) -> bool:
         """Say whether a project gives each task a worktree. Where it does not, opening a blocked task may start an agent."""
@@ -140,13 +139,6 @@ class TaskYou:
             return self.show(id)
         except GoneError:
             return None
-
-    def _edge(self, already: str, *words: str) -> None:
-        try:
-            self._run(*words)
-        except RefusedError as error:
-            if already not in str(error):
-                raise
 
     def _run(self, *words: str) -> Answer:
         answer = self.ask(*words)

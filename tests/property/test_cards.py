@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.actions import OpenCard
 from reconciler.card import ARCHIVED, BACKLOG, BLOCKED, CLOSED, DONE, RUN, Card, Says, text_digest
+from reconciler.journal import decode_json
 from reconciler.model import Source
 from reconciler.plan.cards import may_move
 from reconciler.state import Store, cards, cardtries, open_store
@@ -192,7 +193,7 @@ def load(store: Store, now: str) -> Card:
     """Return our card as it is remembered; `now` stands for what it shall tell."""
     names = ("id", "spec", "wrote", "ours", "seen", "basis", "failures", "trouble")
     row = dict(zip(names, store.db.execute(f"SELECT {', '.join(names)} FROM cards").fetchone(), strict=True))
-    wrote, ours = eval(row["wrote"], {"true": True, "false": False}), tuple(eval(row["ours"]))
+    wrote, ours = decode_json(row["wrote"]), tuple(decode_json(row["ours"]))
     return Card(TAG, PLACE, "run/r", RUN, "run", "", row["id"], {}, wrote, ours, row["seen"], row["basis"], now, "", 0, "", None, None, {})
 
 

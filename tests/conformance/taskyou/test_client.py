@@ -222,7 +222,7 @@ board = TaskYou({str(board.program)!r}, {str(board.database)!r})
 one = board.create(title="$(id)`id`; id", body="$(id) | id > x", project="personal", type="code", tags=["owf-a"], pinned=True)
 two = board.create(title="& id", body="\\n", project="personal", type="code", tags=["owf-a"])
 board.find("owf-a"), board.show(one), board.update(one, title="$(id)", body="`id`"), board.pin(one, on=False)
-board.block(one, two), board.dependencies(one), board.move(one, "blocked"), board.move(two, "done"), board.unblock(one, two)
+board.block(one, two), board.dependencies(one), board.move(one, "blocked"), board.move(two, "done")
 board.worktrees("personal"), board.projects(), board.plugins_folder()
 """
     log = tmp_path / "log"
@@ -230,7 +230,7 @@ board.worktrees("personal"), board.projects(), board.plugins_folder()
     subprocess.run(command, check=True, cwd=CHECKOUT, timeout=120)
 
     started = [line.split('"')[1] for line in log.read_text().splitlines() if " = 0" in line]
-    assert started.count(str(board.program)) == len(board.calls()) == 16
+    assert started.count(str(board.program)) == len(board.calls()) == 15
     assert set(started) == {sys.executable, str(board.program)}
 
 
@@ -277,9 +277,6 @@ def test_a_card_goes_through_its_life(any_client: TaskYou) -> None:
     assert (done.status, done.completed_at is not None, done.started_at) == ("done", True, None)
     assert board.show(first).status == "queued"  # what the edge asks for
     board.move(first, "backlog")
-    board.unblock(first, second)
-    board.unblock(first, second)
-    assert board.dependencies(first) == tasks.Dependencies({}, {})
     board.pin(first)
     board.pin(first, on=False)
     board.move(first, "archived")

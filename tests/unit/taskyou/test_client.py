@@ -28,7 +28,7 @@ def program(tmp_path: Path) -> Program:
         "plugins dir": (0, "/home/ana/.config/task/plugins\n", ""),
         "deps": (0, "Task #1: T\n", ""),
     }
-    done = dict.fromkeys(("update", "status", "close", "pin", "block", "unblock"), (0, "done\n", ""))
+    done = dict.fromkeys(("update", "status", "close", "pin", "block"), (0, "done\n", ""))
     return Program(tmp_path, {**answers, **done})
 
 
@@ -60,7 +60,6 @@ CALLS: list[tuple[Callable[[TaskYou], object], list[str]]] = [
     (lambda board: board.dependencies(7), ["deps", "7"]),
     (lambda board: board.block(7, 3), ["block", "7", "--by", "3", "--auto-queue"]),
     (lambda board: board.block(7, 3, auto_queue=False), ["block", "7", "--by", "3"]),
-    (lambda board: board.unblock(7, 3), ["unblock", "7", "--from", "3"]),
     (lambda board: board.worktrees("shop"), ["projects", "show", "shop", "--json"]),
     (lambda board: board.projects(), ["projects", "list", "--json"]),
     (lambda board: board.plugins_folder(), ["plugins", "dir"]),
@@ -171,18 +170,18 @@ def test_an_answer_that_is_no_list_is_not_an_empty_one(program: Program, board: 
         board.find("t")
 
 
-def test_an_edge_that_is_there_or_gone_already_is_as_wanted(program: Program, board: TaskYou) -> None:
+def test_an_edge_that_is_there_already_is_as_wanted(program: Program, board: TaskYou) -> None:
     unique = "constraint failed: UNIQUE constraint failed: task_dependencies.blocker_id, task_dependencies.blocked_id (2067)"
-    program.answers({"block": (1, "", f"Error: add dependency: {unique}\n"), "unblock": (1, "", "Error: dependency not found\n")})
+    program.answers({"block": (1, "", f"Error: add dependency: {unique}\n")})
 
     board.block(1, 2)
-    board.unblock(1, 2)
 
-    program.answers({"block": (1, "", "Error: adding this dependency would create a cycle\n"), "unblock": (1, "", "Task #1 not found\n")})
+    program.answers({"block": (1, "", "Error: adding this dependency would create a cycle\n")})
     with pytest.raises(RefusedError, match="cycle"):
         board.block(1, 2)
-    with pytest.raises(GoneError, match="ty unblock: Task #1 not found"):
-        board.unblock(1, 2)
+    program.answers({"block": (1, "", "Task #1 not found\n")})
+    with pytest.raises(GoneError, match="ty block: Task #1 not found"):
+        board.block(1, 2)
 
 
 def test_what_tasks_wait_for_is_read_with_their_titles(program: Program, board: TaskYou) -> None:
